@@ -1,0 +1,1 @@
+"""What the plugin ships that is not code: the model registry, sample images and icons."""
