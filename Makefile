@@ -1,0 +1,33 @@
+# make demo   the whole loop on the sample images, in a window where there is a screen
+# make test   style, types and tests
+# Both do all their own set-up (see scripts/setup.sh); a second call reuses it.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_OUT ?= demo-out
+PYTEST_FLAGS ?=
+export VENV PYTHON
+
+.PHONY: setup demo test lint format
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname -s)" = Darwin ]; then \
+	    $(BIN)/naslora demo --out "$(DEMO_OUT)"; \
+	else \
+	    xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/naslora demo --headless --out "$(DEMO_OUT)"; \
+	fi
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
