@@ -1,4 +1,4 @@
-"""Cut the sample tiles in ``resources/naslora_resources/samples`` from the nuclei image of the stardist package.
+"""Cut the sample tiles of ``naslora_resources`` from the nuclei image of the stardist package.
 
 Recipe::
 
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from naslora_resources.samples import sample_folder
 from numpy.typing import NDArray
 from PIL import Image
+
+from naslora_resources.samples import sample_folder
 
 SIDE = 128
 SMALLEST_PIECE = 20

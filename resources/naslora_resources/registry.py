@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 DEFAULT_MODEL = "litemedsam"
 
@@ -65,6 +66,7 @@ def models() -> dict[str, ModelEntry]:
     return {model_id: _entry(model_id, fields) for model_id, fields in tomllib.loads(text).items()}
 
 
-def _entry(model_id: str, fields: dict) -> ModelEntry:
+def _entry(model_id: str, fields: dict[str, Any]) -> ModelEntry:
     """Return one entry; TOML arrays become tuples, since entries are immutable."""
-    return ModelEntry(id=model_id, **{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return ModelEntry(id=model_id, **values)

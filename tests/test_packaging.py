@@ -1,0 +1,90 @@
+"""The manifest, the entry points and the wheel."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import distribution, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def manifest() -> PluginManifest:
+    return PluginManifest.from_distribution("naslora-napari")
+
+
+def test_the_installed_manifest_is_the_file() -> None:
+    """An editable install copies napari.yaml: an old copy means that the package must be installed again."""
+    spec = find_spec("naslora_napari_manifest")
+    assert spec is not None and spec.submodule_search_locations
+    installed = Path(next(iter(spec.submodule_search_locations))) / "napari.yaml"
+    assert installed.read_text(encoding="utf-8") == (ROOT / "napari.yaml").read_text(encoding="utf-8")
+
+
+def test_the_manifest_is_valid_and_its_targets_exist(manifest: PluginManifest) -> None:
+    manifest.validate_imports()
+    assert manifest.display_name == "NAS-LoRA"
+    assert [widget.display_name for widget in manifest.contributions.widgets or []] == ["NAS-LoRA"]
+    assert {command.id for command in manifest.contributions.commands or []} == {
+        "naslora-napari.dock",
+        "naslora-napari.sample_nuclei",
+    }
+
+
+def test_the_icon_exists(manifest: PluginManifest) -> None:
+    package, name = str(manifest.icon).split(":")
+    spec = find_spec(package)
+    assert spec is not None and spec.origin
+    assert (Path(spec.origin).parent / name).read_text(encoding="utf-8").lstrip().startswith("<svg")
+
+
+def test_the_command_naslora_can_be_loaded() -> None:
+    (script,) = entry_points(group="console_scripts", name="naslora")
+    assert callable(script.load())
+
+
+def test_the_installed_version_is_the_one_in_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert distribution("naslora-napari").version == project["version"]
+
+
+def test_no_core_dependency_brings_qt() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert not [line for line in project["dependencies"] if re.match(r"pyside|pyqt\d", line, re.IGNORECASE)]
+
+
+def test_the_wheel_has_every_part_and_nothing_else(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
+        "naslora_napari",
+        "naslora_trainer",
+        "naslora_resources",
+        "naslora_napari_manifest",
+    }
+    for part in (
+        "naslora_napari_manifest/napari.yaml",
+        "naslora_resources/registry.toml",
+        "naslora_resources/icons/naslora.svg",
+        "naslora_resources/samples/NOTICE",
+        "naslora_resources/samples/labelled/images/00.png",
+        "naslora_resources/samples/held_out/masks/01.png",
+    ):
+        assert part in names
+    assert wheel.stat().st_size < 2_000_000
