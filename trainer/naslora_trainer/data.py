@@ -1,0 +1,111 @@
+"""Labelled images in memory, and the one file in which they travel to a training process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from . import hdf5
+from .decode import MAX_PIXELS
+from .files import saving
+
+SCHEMA = "naslora-snapshot"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImage:
+    """An image with labelled objects.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the project.
+    image : ndarray
+        ``(H, W, 3)`` uint8, as the models see it.
+    labels : ndarray
+        ``(H, W)`` int32: 0 is no object, every other number one object.
+    complete : bool
+        Whether every object is labelled. If not, an unlabelled pixel says nothing.
+    """
+
+    name: str
+    image: np.ndarray
+    labels: np.ndarray
+    complete: bool = False
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"the image of {self.name} is not (H, W, 3) uint8")
+        if self.labels.shape != self.image.shape[:2] or self.labels.dtype != np.int32:
+            raise ValueError(f"the labels of {self.name} are not int32 of the size of its image")
+
+
+def ids_in(labels: np.ndarray) -> list[int]:
+    """Return the object ids in ``labels`` ``(H, W)`` (whole numbers of 0 or more) in ascending order."""
+    if not labels.size:
+        return []
+    if int(labels.max()) <= labels.size:
+        found = np.flatnonzero(np.bincount(labels.ravel()))
+    else:
+        found = np.unique(labels)
+    return [int(i) for i in found if i]
+
+
+def objects_of(image: TrainingImage) -> list[int]:
+    """Return the ids of the objects of an image in ascending order."""
+    return ids_in(image.labels)
+
+
+def write_snapshot(path: Path | str, images: Iterable[TrainingImage]) -> None:
+    """Write labelled images to one HDF5 file, at once.
+
+    Raises
+    ------
+    UserError
+        The disk is full or read-only; an old file is intact.
+    """
+    with saving(path) as temporary:
+        try:
+            with h5py.File(temporary, "w") as file:
+                file.attrs["schema"], file.attrs["version"] = SCHEMA, VERSION
+                for index, image in enumerate(images):
+                    _write_image(file.create_group(f"{index:06d}"), image)
+        except RuntimeError as error:  # h5py's word for a failed write when a file is closed
+            raise OSError(str(error)) from error
+
+
+def _write_image(group: h5py.Group, image: TrainingImage) -> None:
+    """Write one image into its group."""
+    group.attrs["name"], group.attrs["complete"] = image.name, np.bool_(image.complete)
+    group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
+    group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
+
+
+def read_snapshot(path: Path | str) -> list[TrainingImage]:
+    """Return the labelled images of a snapshot file in the order in which they were written.
+
+    Raises
+    ------
+    UserError
+        The file is missing, damaged, foreign or of a newer version.
+    """
+    with hdf5.reading(Path(path), "training snapshot", SCHEMA, VERSION) as file:
+        return [_read_image(hdf5.group(file, name)) for name in sorted(file)]
+
+
+def _read_image(group: h5py.Group) -> TrainingImage:
+    """Return the image of one group."""
+    pixels = hdf5.dataset(group, "image", np.dtype(np.uint8), None)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or not 0 < pixels.shape[0] * pixels.shape[1] <= MAX_PIXELS:
+        raise ValueError("not an image")
+    labels = hdf5.dataset(group, "labels", np.dtype(np.int32), pixels.shape[:2])[()]
+    if labels.min() < 0:
+        raise ValueError("negative labels")
+    return TrainingImage(
+        hdf5.text(group.attrs["name"]), pixels[()], labels, hdf5.flag(group.attrs["complete"])
+    )
