@@ -147,3 +147,27 @@ def test_the_dock_opens_without_torch() -> None:
     code = "import naslora_napari._qt.dock, sys; sys.exit(sorted({'torch', 'timm'} & set(sys.modules)) or 0)"
     result = run(code)
     assert result.returncode == 0, result.stderr
+
+
+DRAW_THEN_LOAD = """
+import napari, numpy as np
+from naslora_napari.live import LivePredictor
+from naslora_trainer.prompts import Prompts
+
+viewer = napari.Viewer()
+image = np.zeros((64, 64), np.uint8)
+image[20:40, 20:40] = 200
+viewer.add_image(image)
+viewer.screenshot(canvas_only=False, flash=False)
+predictor = LivePredictor()
+predictor.load()
+predictor.set_image(image)
+assert predictor.predict(Prompts(box=(18, 18, 42, 42))).mask.any()
+viewer.close()
+"""
+
+
+def test_the_model_loads_after_a_window_has_drawn() -> None:
+    """The graphics driver and triton each bring an LLVM: loaded carelessly, the second one crashes the window."""
+    result = run(DRAW_THEN_LOAD)
+    assert result.returncode == 0, result.stderr
