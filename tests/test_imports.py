@@ -168,6 +168,6 @@ viewer.close()
 
 
 def test_the_model_loads_after_a_window_has_drawn() -> None:
-    """The graphics driver and triton each bring an LLVM: loaded carelessly, the second one crashes the window."""
+    """The graphics driver and triton each bring an LLVM; where the two meet, the process crashes."""
     result = run(DRAW_THEN_LOAD)
     assert result.returncode == 0, result.stderr
