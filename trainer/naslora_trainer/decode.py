@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,8 @@ def plane_shape(path: Path, max_pixels: int) -> tuple[int, int]:
     try:
         if _is_tiff(path):
             with tifffile.TiffFile(path) as tiff:
-                shape, axes = _tiff_shape(tiff, path, max_pixels)
-            first = channel_axis(shape, str(path), axes) == 0
-            return (shape[1], shape[2]) if first else (shape[0], shape[1])
+                shape, channels = _tiff_shape(tiff, path, max_pixels)
+            return (shape[1], shape[2]) if channels == 0 else (shape[0], shape[1])
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             _check_pixels(path, width * height, max_pixels)
@@ -126,22 +126,24 @@ def _is_tiff(path: Path) -> bool:
         return file.read(4) in TIFF_SIGNATURES
 
 
-def _tiff_shape(tiff: tifffile.TiffFile, path: Path, max_pixels: int) -> tuple[tuple[int, ...], str]:
-    """Return the shape and axes of the first image of a TIFF; axes of length 1 count only as rows or columns."""
+def _tiff_shape(tiff: tifffile.TiffFile, path: Path, max_pixels: int) -> tuple[tuple[int, ...], int | None]:
+    """Return the shape of the first image of a TIFF and the axis of its channels, if it has them.
+
+    An axis of length 1 is dropped unless it is that of the rows or the columns.
+    """
     series = tiff.series[0]
     pairs = zip(series.shape, series.axes, strict=True)
     kept = [(size, axis) for size, axis in pairs if size != 1 or axis in "YX"]
     shape = tuple(int(size) for size, _ in kept)
-    samples = shape[-1] if len(shape) > 2 and shape[-1] <= 4 else 1
-    _check_pixels(path, int(np.prod(shape, dtype=object)) // samples, max_pixels)
-    return shape, "".join(axis for _, axis in kept)
+    channels = channel_axis(shape, str(path), "".join(axis for _, axis in kept))
+    _check_pixels(path, math.prod(size for axis, size in enumerate(shape) if axis != channels), max_pixels)
+    return shape, channels
 
 
 def _read_tiff(path: Path, max_pixels: int, indices: bool) -> np.ndarray:
     """Return the first image of a TIFF."""
     with tifffile.TiffFile(path) as tiff:
-        shape, axes = _tiff_shape(tiff, path, max_pixels)
-        axis = channel_axis(shape, str(path), axes)
+        shape, axis = _tiff_shape(tiff, path, max_pixels)
         page = tiff.series[0].keyframe
         _check_complete(tiff, path)
         try:

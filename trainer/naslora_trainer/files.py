@@ -20,8 +20,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOS
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well, it replaces ``path``.
 
-    The block writes the temporary file, which then is flushed to disk and renamed. After an error the temporary
-    file is removed and ``path`` is what it was. The folder must exist.
+    The block writes the temporary file, which then is flushed to disk and renamed. After an error the
+    temporary file is removed and ``path`` is what it was. The folder must exist.
 
     Raises
     ------

@@ -164,8 +164,8 @@ def to_rgb8(array: np.ndarray, contrast_limits: tuple[float, float] | None = Non
     Parameters
     ----------
     array : ndarray
-        ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)`` with C of 1 to 4, of any real number type. Two channels become
-        red and green; a fourth one is dropped.
+        ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)`` with C of 1 to 4, of any real number type. Two channels
+        become red and green; a fourth one is dropped.
     contrast_limits : (low, high) or None
         Values that become 0 and 255; the default is the 0.2 and 99.8 percentile of the finite values. uint8
         and boolean images are never scaled.

@@ -1,0 +1,127 @@
+"""One answer to one person's prompts. The only place where (row, col) becomes SAM's (x, y)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from segment_anything import SamPredictor
+from segment_anything.utils.amg import calculate_stability_score
+
+from .prompts import Prediction, Prompts
+
+#: Sides of the boxes that stand in for a click, in pixels of the model's input frame (long side 256 or 1024 -> /256).
+BOX_SIDES = (10, 14, 20, 28, 40, 56, 80, 112, 160)
+_STABILITY_OFFSET = 1.0
+
+
+def answer(
+    predictor: SamPredictor, prompts: Prompts, learned: Sequence[str] = ("point", "box"), version: str = ""
+) -> Prediction:
+    """Answer ``prompts`` on the image set in ``predictor``.
+
+    Parameters
+    ----------
+    predictor : SamPredictor
+        With an image set.
+    prompts : Prompts
+        Not empty, inside the image (see :meth:`Prompts.checked`).
+    learned : sequence of str
+        What the model was trained on: ``"point"``, ``"box"``, ``"multimask"``. Clicks on a model that has not learned
+        ``"point"`` are answered through a batch of centred boxes (:func:`click_as_boxes`); a lone click on one that
+        has learned ``"multimask"`` gets three candidate masks.
+    version : str
+        Written into the answer.
+
+    Raises
+    ------
+    ValueError
+        The prompts are empty.
+    """
+    if prompts.empty:
+        raise ValueError("there is no positive click and no box to answer")
+    if "point" not in learned:
+        if prompts.box is None:
+            return click_as_boxes(predictor, prompts, version)
+        prompts = Prompts(box=prompts.box, mask=prompts.mask)
+    masks, scores, low_res = predictor.predict(
+        point_coords=_xy(prompts.points) if prompts.points else None,
+        point_labels=np.array(prompts.labels) if prompts.points else None,
+        box=_xyxy(prompts.box) if prompts.box is not None else None,
+        mask_input=prompts.mask,
+        multimask_output="multimask" in learned and ambiguous(prompts),
+    )
+    order = np.argsort(-scores)
+    return _prediction(masks[order], scores[order], low_res[order], version)
+
+
+def ambiguous(prompts: Prompts) -> bool:
+    """True for a single click alone, for which SAM offers three masks (whole, part, subpart)."""
+    return prompts.box is None and len(prompts.points) == 1 and prompts.mask is None
+
+
+def click_as_boxes(predictor: SamPredictor, prompts: Prompts, version: str = "") -> Prediction:
+    """Answer clicks on a box-trained model: boxes of several sizes around the clicks, ranked by stability.
+
+    A candidate loses rank for each positive click it misses and each negative click it covers.
+
+    Parameters
+    ----------
+    predictor : SamPredictor
+        With an image set.
+    prompts : Prompts
+        With at least one positive click; a box is not looked at.
+    version : str
+        Written into the answer.
+    """
+    boxes = _boxes_around(predictor, prompts)
+    logits, _, low_res = predictor.predict_torch(
+        None, None, boxes=boxes, multimask_output=False, return_logits=True
+    )
+    threshold = predictor.model.mask_threshold
+    stability = calculate_stability_score(low_res[:, 0], threshold, _STABILITY_OFFSET).nan_to_num(0)
+    masks = (logits[:, 0] > threshold).cpu().numpy()
+    agreement = np.mean(
+        [masks[:, int(round(r)), int(round(c))] == bool(label) for r, c, label in _clicks(prompts)], axis=0
+    )
+    rank = stability.cpu().numpy() * agreement**2
+    order = np.argsort(-rank, kind="stable")
+    return _prediction(masks[order], rank[order], low_res[:, 0].cpu().numpy()[order], version)
+
+
+def _boxes_around(predictor: SamPredictor, prompts: Prompts) -> torch.Tensor:
+    """Return boxes (K, 4) xyxy in the model's frame that are centred on, and hold, the positive clicks."""
+    positive = np.array([p for p, label in zip(prompts.points, prompts.labels, strict=True) if label == 1])
+    framed = predictor.transform.apply_coords(_xy(positive), predictor.original_size)
+    low, high = framed.min(axis=0), framed.max(axis=0)
+    sides = np.array(BOX_SIDES) * predictor.model.image_encoder.img_size / 256
+    height, width = predictor.input_size
+    boxes = np.concatenate([low - sides[:, None] / 2, high + sides[:, None] / 2], axis=1)
+    boxes = boxes.clip(0, [width, height, width, height])
+    return torch.as_tensor(boxes, dtype=torch.float, device=predictor.device)
+
+
+def _clicks(prompts: Prompts) -> list[tuple[float, float, int]]:
+    return [(row, col, label) for (row, col), label in zip(prompts.points, prompts.labels, strict=True)]
+
+
+def _prediction(masks: np.ndarray, scores: np.ndarray, low_res: np.ndarray, version: str) -> Prediction:
+    return Prediction(
+        mask=masks[0],
+        score=float(scores[0]),
+        low_res=low_res[:1].astype(np.float32),
+        candidates=masks,
+        scores=scores.astype(np.float32),
+        version=version,
+    )
+
+
+def _xy(points: Sequence[tuple[float, float]] | np.ndarray) -> np.ndarray:
+    """(N, 2) pixel indices (row, col) -> (N, 2) SAM's (x, y), where a pixel's centre is at + 0.5."""
+    return np.asarray(points, dtype=np.float32)[:, ::-1] + 0.5
+
+
+def _xyxy(box: tuple[float, float, float, float]) -> np.ndarray:
+    row0, col0, row1, col1 = box
+    return np.array([col0, row0, col1, row1], dtype=np.float32)

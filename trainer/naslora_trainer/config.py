@@ -1,0 +1,120 @@
+"""The settings of a fine-tune, validated before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import UserError
+
+Method = Literal["nas-lora", "conv-lora", "lora", "decoder-only"]
+Preset = Literal["quick", "standard", "thorough"]
+
+#: Optimisation steps of a preset. "quick" takes minutes on two CPU cores.
+PRESET_STEPS: dict[Preset, int] = {"quick": 96, "standard": 240, "thorough": 600}
+
+#: The candidate operations of each method's cell (METHOD: one entry for a baseline, none without an encoder update).
+METHOD_OPERATIONS: dict[Method, tuple[str, ...]] = {
+    "nas-lora": ("none", "identity", "conv1x1", "dw_conv3x3", "dw_conv5x5", "dil_conv3x3", "avg_pool3x3"),
+    "conv-lora": ("conv3x3",),
+    "lora": ("identity",),
+    "decoder-only": (),
+}
+
+
+class FineTuneConfig(BaseModel):
+    """Settings of one fine-tune. Every field is checked; an unknown field is an error.
+
+    Attributes
+    ----------
+    method : str
+        ``nas-lora`` (searched cell), ``conv-lora`` (one 3 x 3 convolution as the cell), ``lora`` (no cell) or
+        ``decoder-only`` (the image encoder stays as it is).
+    preset : str
+        Sets ``steps`` when that is not given.
+    base : str
+        Id of the base model in the registry.
+    rank : int
+        Rank r of the update of each adapted layer, 1 to 64.
+    lora_alpha : float
+        The update is scaled by ``lora_alpha / rank``.
+    blocks : int
+        How many of the encoder's last attention blocks are adapted, 1 to 64 (more than it has: all).
+    steps : int
+        Optimisation steps over all four stages, 5 to 100000.
+    prompts_per_step : int
+        Objects of one image trained together in a step, 1 to 256.
+    adapter_lr, decoder_lr, alpha_lr : float
+        Peak learning rates of the projections and the cell, the mask decoder, and the architecture weights.
+    box_share : float
+        Share of training prompts that are boxes rather than clicks, 0 to 1.
+    correction_share : float
+        Share of steps that train on a corrective second click, 0 to 1.
+    warmup_share, search_share, settle_share : float
+        Shares of the steps in the first three stages; the rest is ``consolidate``.
+    prune_below : float
+        Operations whose probability is lower than this after the search are dropped, 0 to 1.
+    fold_tolerance : float
+        Validation Dice a fold may cost before the fused branch is kept in its place, 0 to 1.
+    cache_mb : int
+        Memory of the frozen-prefix cache in MiB; more goes to disk.
+    seed : int
+        Seed of every random choice.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Method = "nas-lora"
+    preset: Preset = "quick"
+    base: str = "litemedsam"
+    rank: int = Field(4, ge=1, le=64)
+    lora_alpha: float = Field(4.0, gt=0, le=1024)
+    blocks: int = Field(8, ge=1, le=64)
+    steps: int = Field(0, ge=5, le=100_000, validate_default=False)
+    prompts_per_step: int = Field(8, ge=1, le=256)
+    adapter_lr: float = Field(2e-3, gt=0, le=1)
+    decoder_lr: float = Field(2e-4, gt=0, le=1)
+    alpha_lr: float = Field(5e-2, gt=0, le=10)
+    box_share: float = Field(0.35, ge=0, le=1)
+    correction_share: float = Field(0.25, ge=0, le=1)
+    warmup_share: float = Field(0.2, ge=0, lt=1)
+    search_share: float = Field(0.4, ge=0, lt=1)
+    settle_share: float = Field(0.3, ge=0, lt=1)
+    prune_below: float = Field(0.08, ge=0, lt=1)
+    fold_tolerance: float = Field(0.005, ge=0, le=1)
+    cache_mb: int = Field(1024, ge=0, le=1_000_000)
+    seed: int = Field(0, ge=0, lt=2**32)
+    device: str = "auto"
+    compare_with: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_of_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("steps") is None:
+            preset = values.get("preset", "quick")
+            values = {**values, "steps": PRESET_STEPS.get(preset, PRESET_STEPS["quick"])}
+        return values
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> FineTuneConfig:
+        if self.warmup_share + self.search_share + self.settle_share > 1:
+            raise ValueError("warmup_share + search_share + settle_share must not exceed 1")
+        return self
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Names of the candidate operations of the cell."""
+        return METHOD_OPERATIONS[self.method]
+
+    @classmethod
+    def checked(cls, **values: Any) -> FineTuneConfig:
+        """Return a config, with a :class:`UserError` that names the field when a value does not fit."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "settings"
+            raise UserError(f"The fine-tune setting '{field}' is not usable: {first['msg']}.") from error

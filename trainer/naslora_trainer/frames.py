@@ -1,0 +1,85 @@
+"""Training images in the frame of the model, and the eight flips and rotations of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from segment_anything.modeling import Sam
+from segment_anything.utils.transforms import ResizeLongestSide
+from torch import Tensor
+
+from .data import TrainingImage
+
+#: Side of the mask decoder's low-resolution frame, in which the loss is computed.
+LOW_RES = 256
+#: Value of pixels of the frame that are not image.
+PADDING = -1
+#: An object smaller than this many low-resolution pixels is not trained on.
+SMALLEST_OBJECT = 8
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image as the model sees it.
+
+    Attributes
+    ----------
+    labels : ndarray
+        (256, 256) int32: object ids, 0 unlabelled, -1 beyond the image.
+    objects : ndarray
+        Ids that are large enough to be trained on.
+    complete : bool
+        Whether every object of the image is labelled.
+    """
+
+    labels: np.ndarray
+    objects: np.ndarray
+    complete: bool
+
+    def trusted(self, target: np.ndarray) -> np.ndarray:
+        """Return where ``target`` (an object, (256, 256) bool) may be compared with an answer.
+
+        In an image that is not complete, a pixel without a label says "not this object" only near the object, where
+        the person looked when accepting it: inside its box grown by half its size on each side, at least 4 pixels.
+        """
+        inside = self.labels != PADDING
+        if self.complete:
+            return inside
+        rows, cols = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
+        grow_row = max(4, (rows[-1] - rows[0]) // 2)
+        grow_col = max(4, (cols[-1] - cols[0]) // 2)
+        near = np.zeros_like(inside)
+        near[
+            max(0, rows[0] - grow_row) : rows[-1] + grow_row + 1,
+            max(0, cols[0] - grow_col) : cols[-1] + grow_col + 1,
+        ] = True
+        return inside & (near | (self.labels > 0))
+
+
+def turned(array: np.ndarray, turn: int) -> np.ndarray:
+    """Return one of the eight flips and rotations, ``turn`` 0 (unchanged) to 7, of the first two axes."""
+    if turn >= 4:
+        array = np.swapaxes(array, 0, 1)
+    return np.ascontiguousarray(np.rot90(array, turn % 4))
+
+
+def frame_of(image: TrainingImage, turn: int, side: int) -> Frame:
+    """Return labels and objects of ``image`` in the low-resolution frame of a model with input size ``side``."""
+    labels = turned(image.labels, turn)
+    height, width = ResizeLongestSide.get_preprocess_shape(*labels.shape, side)
+    height, width = (max(1, round(n * LOW_RES / side)) for n in (height, width))
+    rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
+    cols = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
+    framed = np.full((LOW_RES, LOW_RES), PADDING, np.int32)
+    framed[:height, :width] = labels[np.ix_(rows, cols)]
+    ids, sizes = np.unique(framed[framed > 0], return_counts=True)
+    return Frame(framed, ids[sizes >= SMALLEST_OBJECT], image.complete)
+
+
+def input_of(sam: Sam, image: TrainingImage, turn: int) -> Tensor:
+    """Return the encoder's input (1, 3, side, side), scaled and padded as :class:`SamPredictor` does it."""
+    resized = ResizeLongestSide(sam.image_encoder.img_size).apply_image(turned(image.image, turn))
+    tensor = torch.as_tensor(resized, device=sam.device).permute(2, 0, 1).contiguous()[None]
+    return sam.preprocess(tensor)

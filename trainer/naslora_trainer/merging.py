@@ -1,0 +1,90 @@
+"""From base and adapter to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from segment_anything.modeling import Sam
+from torch import Tensor, nn
+
+from .adapter import Adapter
+from .base import fingerprint, load_base
+from .errors import UserError
+from .layers import BranchLinear, replace_layer
+
+
+def merge(adapter: Adapter, base: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Return the stock SAM state dict of base + adapter; it loads strictly into ``segment_anything``.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        Without a branch.
+    base : mapping of str to Tensor, optional
+        State dict of the base; by default it is loaded by the adapter's base id. It is not changed.
+
+    Raises
+    ------
+    UserError
+        The adapter belongs to another base, does not fit it, is not finite, or keeps a branch, which a stock
+        state dict cannot hold.
+    """
+    if adapter.has_branch:
+        raise UserError(
+            "This adapter keeps a spatial branch, which a stock SAM checkpoint cannot hold.",
+            "Use the adapter file itself, or fine-tune again with a larger fold tolerance.",
+        )
+    return _merged(adapter, base if base is not None else load_base(adapter.meta.base).state_dict())
+
+
+def _merged(adapter: Adapter, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if fingerprint(base) != adapter.meta.fingerprint:
+        raise UserError(
+            f"The adapter was trained on another base model ('{adapter.meta.base}') than the one in use.",
+            f"Switch to the base model '{adapter.meta.base}', or choose another adapter.",
+        )
+    state = {name: tensor.clone() for name, tensor in base.items()}
+    for name, tensor in adapter.tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "lora" and rest.endswith(".down"):
+            layer = rest.removesuffix(".down")
+            up = adapter.tensors.get(f"lora.{layer}.up")
+            if up is None or up.shape[1:] != tensor.shape[:1]:
+                raise UserError(f"The adapter is incomplete: lora.{layer}.up is missing or does not fit.")
+            _add(state, f"image_encoder.{layer}.weight", up @ tensor)
+        elif kind == "decoder":
+            _add(state, f"mask_decoder.{rest}", tensor)
+        elif kind not in ("lora", "branch"):
+            raise UserError(f"The adapter holds a tensor of an unknown kind ({name}).")
+    return state
+
+
+def _add(state: dict[str, Tensor], name: str, delta: Tensor) -> None:
+    weight = state.get(name)
+    if weight is None or weight.shape != delta.shape:
+        raise UserError(f"The adapter does not fit the base model: {name} is missing or has another shape.")
+    merged = weight + delta.to(weight)
+    if not torch.isfinite(merged).all():
+        raise UserError(f"Merging gives values that are not finite in {name}.", "Do not use this adapter.")
+    state[name] = merged
+
+
+def apply(sam: Sam, adapter: Adapter) -> Sam:
+    """Merge ``adapter`` into ``sam`` in place, with its branches attached if it has some, and return it.
+
+    Raises
+    ------
+    UserError
+        As :func:`merge`; ``sam`` is then unchanged.
+    """
+    sam.load_state_dict(_merged(adapter, sam.state_dict()), strict=True)
+    for name, kernel in adapter.tensors.items():
+        if not (name.startswith("branch.") and name.endswith(".kernel")):
+            continue
+        layer = name.removeprefix("branch.").removesuffix(".kernel")
+        base = sam.image_encoder.get_submodule(layer)
+        assert isinstance(base, nn.Linear)
+        parts = (adapter.tensors[f"branch.{layer}.down"], adapter.tensors[f"lora.{layer}.up"], kernel)
+        replace_layer(sam.image_encoder, layer, BranchLinear(base, *(part.to(sam.device) for part in parts)))
+    return sam.eval()

@@ -1,0 +1,34 @@
+"""The model that answers: a base, or a base with an adapter."""
+
+from __future__ import annotations
+
+from naslora_resources.registry import DEFAULT_MODEL
+from segment_anything.modeling import Sam
+
+from .adapter import Adapter
+from .base import entry_of, load_base
+from .merging import apply
+
+
+def build(model_id: str = DEFAULT_MODEL, adapter: Adapter | None = None, device: str = "cpu") -> Sam:
+    """Return base + adapter as one model in eval mode.
+
+    Raises
+    ------
+    UserError
+        The model cannot be loaded, or the adapter does not belong to it.
+    """
+    sam = load_base(model_id, device)
+    return sam if adapter is None else apply(sam, adapter)
+
+
+def learned_prompts(model_id: str = DEFAULT_MODEL, adapter: Adapter | None = None) -> tuple[str, ...]:
+    """Return what base + adapter was trained on: ``point``, ``box``, and ``multimask`` for three masks per click.
+
+    A base that knows clicks (SAM) was trained to offer three masks for one; a box-trained base was not, and an adapter
+    cannot teach it that from a few images.
+    """
+    if adapter is not None:
+        return adapter.meta.prompts
+    prompts = entry_of(model_id).prompts
+    return (*prompts, "multimask") if "point" in prompts else prompts

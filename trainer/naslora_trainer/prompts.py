@@ -1,0 +1,176 @@
+"""What a person tells the model, what it answers, and how a person is simulated in training.
+
+Coordinates are (row, col) in pixels of the image plane, here and everywhere in the project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from .errors import UserError
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts for one object.
+
+    Attributes
+    ----------
+    points : tuple of (row, col)
+        Clicks, in pixels of the image.
+    labels : tuple of int
+        One for each click: 1 on the object, 0 on the background.
+    box : (row0, col0, row1, col1) or None
+        Opposite corners of a box around the object.
+    mask : ndarray or None
+        Low-resolution logits of an earlier answer, ``(1, 256, 256)`` float32.
+    """
+
+    points: tuple[Point, ...] = ()
+    labels: tuple[int, ...] = ()
+    box: Box | None = None
+    mask: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.points) != len(self.labels):
+            raise ValueError(f"{len(self.points)} points but {len(self.labels)} labels")
+        if any(label not in (0, 1) for label in self.labels):
+            raise ValueError("a click label is 1 (on the object) or 0 (background)")
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing points at an object (negative clicks alone do not)."""
+        return self.box is None and 1 not in self.labels
+
+    def with_click(self, point: Point, label: int = 1) -> Prompts:
+        """Return the prompts with one more click."""
+        return replace(self, points=(*self.points, point), labels=(*self.labels, label))
+
+    def checked(self, shape: tuple[int, int]) -> Prompts:
+        """Return the prompts in canonical form for an image of ``shape`` (rows, columns).
+
+        A box gets its corners in order and is cut at the image border.
+
+        Raises
+        ------
+        UserError
+            A click is outside the image or not finite, or the box has no area inside the image.
+        """
+        height, width = shape
+        for row, col in self.points:
+            if not (-0.5 <= row < height - 0.5 + 1e-6 and -0.5 <= col < width - 0.5 + 1e-6):
+                raise UserError(
+                    f"The click at row {row:.0f}, column {col:.0f} is outside the image.",
+                    "Click on the object inside the image.",
+                )
+        if self.box is None:
+            return self
+        row0, row1 = sorted((self.box[0], self.box[2]))
+        col0, col1 = sorted((self.box[1], self.box[3]))
+        row0, row1 = max(row0, 0.0), min(row1, float(height))
+        col0, col1 = max(col0, 0.0), min(col1, float(width))
+        if not (row1 - row0 >= 1 and col1 - col0 >= 1):
+            raise UserError(
+                "The box has no area inside the image.",
+                "Drag a box from one corner of the object to the other.",
+            )
+        return replace(self, box=(row0, col0, row1, col1))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer of the model to prompts.
+
+    Attributes
+    ----------
+    mask : ndarray
+        ``(H, W)`` bool, the best candidate at the size of the image.
+    score : float
+        Its rank score, 0 to 1: predicted IoU, or stability for a click answered through boxes.
+    low_res : ndarray
+        ``(1, 256, 256)`` float32 logits, which a next prompt can carry as ``mask``.
+    candidates, scores : ndarray
+        ``(K, H, W)`` bool and ``(K,)`` float32: all candidates, best first.
+    version : str
+        The model that answered: base id, ``+`` adapter id if there is one.
+    """
+
+    mask: np.ndarray
+    score: float
+    low_res: np.ndarray
+    candidates: np.ndarray
+    scores: np.ndarray
+    version: str = ""
+
+
+def deepest_point(mask: np.ndarray) -> tuple[int, int]:
+    """Return the (row, col) deepest inside ``mask`` ``(H, W)`` bool, where the image border counts as outside.
+
+    Raises
+    ------
+    ValueError
+        The mask is empty.
+    """
+    if not mask.any():
+        raise ValueError("an empty mask has no inside")
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(int(np.argmax(depth)), mask.shape)
+    return int(row), int(col)
+
+
+def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, int], int] | None:
+    """Return the corrective click a careful person makes, or None when there is nothing to correct.
+
+    It is deepest inside the largest connected error region (the protocol of interactive segmentation since
+    Xu et al. 2016): positive on missed pixels, negative on pixels that are too much.
+
+    Parameters
+    ----------
+    predicted, target : ndarray
+        ``(H, W)`` bool.
+    """
+    best: tuple[int, np.ndarray, int] | None = None
+    for error, label in ((target & ~predicted, 1), (predicted & ~target, 0)):
+        regions, count = ndimage.label(error)
+        if count == 0:
+            continue
+        sizes = np.bincount(regions.ravel())
+        sizes[0] = 0
+        largest = int(np.argmax(sizes))
+        if best is None or sizes[largest] > best[0]:
+            best = (int(sizes[largest]), regions == largest, label)
+    if best is None:
+        return None
+    return deepest_point(best[1]), best[2]
+
+
+def random_click(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    """Return a click as a person places it: random, but in the deeper half of ``mask`` ``(H, W)`` bool."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    rows, cols = np.nonzero(depth >= 0.5 * depth.max())
+    pick = int(rng.integers(len(rows)))
+    return int(rows[pick]), int(cols[pick])
+
+
+def box_of(mask: np.ndarray) -> Box:
+    """Return the tight box (row0, col0, row1, col1) of ``mask`` ``(H, W)`` bool; the far edges are exclusive."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        raise ValueError("an empty mask has no box")
+    return float(rows[0]), float(cols[0]), float(rows[-1] + 1), float(cols[-1] + 1)
+
+
+def jitter_box(box: Box, shape: tuple[int, int], rng: np.random.Generator, share: float = 0.1) -> Box:
+    """Return ``box`` with each edge moved by up to ``share`` of its side, as a hurried hand draws it."""
+    row0, col0, row1, col1 = box
+    height, width = row1 - row0, col1 - col0
+    noise = rng.uniform(-share, share, 4)
+    moved_rows = np.clip([row0 + noise[0] * height, row1 + noise[1] * height], 0, shape[0])
+    moved_cols = np.clip([col0 + noise[2] * width, col1 + noise[3] * width], 0, shape[1])
+    return float(moved_rows[0]), float(moved_cols[0]), float(moved_rows[1]), float(moved_cols[1])

@@ -1,0 +1,53 @@
+"""Which stage a step belongs to, and how fast it learns (METHOD, section 2)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from .config import FineTuneConfig
+
+Stage = Literal["warm-up", "search", "settle", "consolidate"]
+#: In the search stage every so many steps one trains alpha on the search objects, the others the weights.
+ALPHA_EVERY = 2
+#: Share of the steps in which the learning rate rises from zero.
+RISE_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """First step of each stage, over ``steps`` steps."""
+
+    steps: int
+    search: int
+    settle: int
+    consolidate: int
+
+    @classmethod
+    def of(cls, config: FineTuneConfig) -> Schedule:
+        """Return the schedule of ``config``; a method without a choice of operations has no search."""
+        searches = len(config.operations) > 1
+        search = round(config.steps * config.warmup_share)
+        settle = search + (round(config.steps * config.search_share) if searches else 0)
+        consolidate = round(config.steps * (config.warmup_share + config.search_share + config.settle_share))
+        return cls(config.steps, search, settle, max(settle, consolidate))
+
+    def stage(self, step: int) -> Stage:
+        """Return the stage of ``step`` (0 to steps - 1)."""
+        if step >= self.consolidate:
+            return "consolidate"
+        if step >= self.settle:
+            return "settle"
+        return "search" if step >= self.search else "warm-up"
+
+    def trains_alpha(self, step: int) -> bool:
+        """True for the steps of the search stage that train the architecture."""
+        return self.stage(step) == "search" and (step - self.search) % ALPHA_EVERY == ALPHA_EVERY - 1
+
+    def learning_rate(self, step: int) -> float:
+        """Return the factor on the peak learning rate: a short rise, then a half cosine down to 5 %."""
+        rise = max(1, round(RISE_SHARE * self.steps))
+        if step < rise:
+            return (step + 1) / rise
+        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
