@@ -49,10 +49,8 @@ def ids_in(labels: np.ndarray) -> list[int]:
     """Return the object ids in ``labels`` ``(H, W)`` (whole numbers of 0 or more) in ascending order."""
     if not labels.size:
         return []
-    if int(labels.max()) <= labels.size:
-        found = np.flatnonzero(np.bincount(labels.ravel()))
-    else:
-        found = np.unique(labels)
+    few = int(labels.max()) <= labels.size  # counting is faster than sorting
+    found = np.flatnonzero(np.bincount(labels.ravel())) if few else np.unique(labels)
     return [int(i) for i in found if i]
 
 
@@ -106,6 +104,4 @@ def _read_image(group: h5py.Group) -> TrainingImage:
     labels = hdf5.dataset(group, "labels", np.dtype(np.int32), pixels.shape[:2])[()]
     if labels.min() < 0:
         raise ValueError("negative labels")
-    return TrainingImage(
-        hdf5.text(group.attrs["name"]), pixels[()], labels, hdf5.flag(group.attrs["complete"])
-    )
+    return TrainingImage(hdf5.text(group.attrs["name"]), pixels[()], labels, hdf5.flag(group.attrs["complete"]))

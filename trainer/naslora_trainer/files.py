@@ -109,9 +109,7 @@ def read_json(path: Path | str) -> Any:
     except OSError as error:
         raise UserError(f"{path} could not be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not a JSON file.", "It may be damaged; restore it from a copy."
-        ) from error
+        raise UserError(f"{path} is not a JSON file.", "It may be damaged; restore it from a copy.") from error
 
 
 def _flush(path: Path) -> None:

@@ -62,9 +62,7 @@ def list_images(folder: Path | str, recursive: bool = False) -> list[Path]:
     except OSError as error:
         raise UserError(f"The folder {folder} could not be read: {error.strerror or error}.") from error
     if not images:
-        raise UserError(
-            f"The folder {folder} holds no images.", f"It needs files of {', '.join(IMAGE_SUFFIXES)}."
-        )
+        raise UserError(f"The folder {folder} holds no images.", f"It needs files of {', '.join(IMAGE_SUFFIXES)}.")
     return sorted(images, key=lambda path: (natural_key(path.relative_to(folder).as_posix()), str(path)))
 
 
@@ -144,15 +142,11 @@ def to_labels(labels: np.ndarray, name: str) -> np.ndarray:
         raise UserError(f"{name} is not a plane of labels: it has {labels.ndim} axes.")
     if labels.dtype.kind == "f":
         if not np.array_equal(labels, np.floor(labels)):
-            raise UserError(
-                f"{name} holds numbers that are not whole.", "A label image has one number per object."
-            )
+            raise UserError(f"{name} holds numbers that are not whole.", "A label image has one number per object.")
     elif labels.dtype.kind not in "biu":
         raise UserError(f"{name} holds no numbers that can be labels.")
     if labels.size and labels.min() < 0:
-        raise UserError(
-            f"{name} holds negative labels.", "Labels are 0 for background and 1, 2, ... for objects."
-        )
+        raise UserError(f"{name} holds negative labels.", "Labels are 0 for background and 1, 2, ... for objects.")
     if labels.size and labels.max() > LARGEST_LABEL:
         raise UserError(f"{name} holds labels above {LARGEST_LABEL}.", "Number the objects from 1.")
     return labels.astype(np.int32)
@@ -256,9 +250,7 @@ def paired(images_dir: Path | str, masks_dir: Path | str) -> list[tuple[Path, Pa
         if not found:
             raise UserError(f"{image} has no label image in {masks_dir}.", f"Add one named {image.stem}.tif.")
         if len(found) > 1:
-            raise UserError(
-                f"{image} has several label images: {', '.join(map(str, found))}.", "Keep one of them."
-            )
+            raise UserError(f"{image} has several label images: {', '.join(map(str, found))}.", "Keep one of them.")
         check_same_size(image_size(image), image_size(found[0]), image, found[0])
         pairs.append((image, found[0]))
     return pairs

@@ -1,0 +1,172 @@
+"""project.toml: the classes of a project and where its images are."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from naslora_trainer.errors import UserError
+from naslora_trainer.files import write_bytes
+from naslora_trainer.images import image_size
+
+from .names import safe_name, unique_name
+from .records import ClassInfo, ImageEntry
+
+FILE = "project.toml"
+SCHEMA = "naslora-project"
+VERSION = 1
+#: Colours of classes that were given none; those of Okabe and Ito, apart for the colour-blind too.
+COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of project.toml, with absolute image paths."""
+
+    classes: tuple[ClassInfo, ...]
+    images: tuple[ImageEntry, ...]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Class(_Strict):
+    id: int = Field(ge=1, lt=2**31)
+    name: str = Field(min_length=1, max_length=200)
+    color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
+
+
+class _Image(_Strict):
+    name: str = Field(min_length=1)
+    path: str = Field(min_length=1)
+
+
+class _Content(_Strict):
+    schema_name: str = Field(alias="schema")
+    version: int
+    classes: list[_Class] = Field(min_length=1)
+    images: list[_Image] = []
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace project.toml, at once.
+
+    Raises
+    ------
+    UserError
+        The disk is full or read-only, or a name or path is not valid Unicode; the old file is intact.
+    """
+    content = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "classes": [{"id": c.id, "name": c.name, "color": c.color} for c in manifest.classes],
+        "images": [{"name": i.name, "path": _relative(i.path, folder)} for i in manifest.images],
+    }
+    try:
+        encoded = tomli_w.dumps(content).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{folder / FILE} cannot hold the file name {error.object[:80]!a}: it is not valid Unicode.",
+            "Rename the image.",
+        ) from error
+    write_bytes(folder / FILE, encoded)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the content of project.toml.
+
+    Raises
+    ------
+    UserError
+        It is missing, damaged, foreign or of a newer version, or a field is wrong.
+    """
+    path = folder / FILE
+    content = _checked(path, _read(path))
+    classes = tuple(ClassInfo(c.id, c.name, c.color) for c in content.classes)
+    images = tuple(ImageEntry(i.name, _absolute(i.path, folder)) for i in content.images)
+    _check_unique(path, "class id", [str(c.id) for c in classes])
+    _check_unique(path, "class name", [c.name for c in classes])
+    _check_unique(path, "image name", [i.name.casefold() for i in images])
+    for image in images:
+        if safe_name(image.name) != image.name:
+            raise UserError(f"{path} has the image name {image.name!r}, which cannot be a file name.", "Change it.")
+    return Manifest(classes, images)
+
+
+def with_images(manifest: Manifest, paths: Sequence[Path]) -> tuple[Manifest, list[str]]:
+    """Return the manifest with image files added, and the names of all of ``paths``.
+
+    Raises
+    ------
+    UserError
+        A file cannot be read as an image.
+    """
+    files = [Path(path).resolve() for path in paths]
+    known = {image.path: image.name for image in manifest.images}
+    used = {name.casefold() for name in known.values()}
+    for path in files:
+        if path not in known:
+            image_size(path)
+            known[path] = unique_name(path, used)
+            used.add(known[path].casefold())
+    images = tuple(ImageEntry(name, path) for path, name in known.items())
+    return replace(manifest, images=images), [known[path] for path in files]
+
+
+def _read(path: Path) -> dict[str, object]:
+    """Return the TOML of a file."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path.parent} is not a project: it has no {FILE}.", "Choose a folder NAME.naslora."
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path} could not be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}.", "Repair it or restore it from a copy.") from error
+
+
+def _checked(path: Path, content: dict[str, object]) -> _Content:
+    """Return the content after checking its schema, version and fields."""
+    if content.get("schema") != SCHEMA:
+        raise UserError(f"{path} does not describe a project of naslora-napari.")
+    version = content.get("version")
+    if type(version) is int and version > VERSION:
+        raise UserError(
+            f"{path} was written by a newer naslora-napari (version {version}, known: {VERSION}).",
+            "Update naslora-napari.",
+        )
+    try:
+        return _Content.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path} has a wrong field '{field}': {first['msg']}.", "Correct it in an editor.") from error
+
+
+def _check_unique(path: Path, what: str, values: list[str]) -> None:
+    """Check that no value occurs twice."""
+    twice = [value for value in set(values) if values.count(value) > 1] if len(set(values)) < len(values) else []
+    if twice:
+        raise UserError(f"{path} has the {what} {min(twice)} twice.", "Correct it in an editor.")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path relative to the project, with forward slashes; absolute on another Windows drive."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _absolute(text: str, folder: Path) -> Path:
+    """Return the absolute path of a path relative to the project."""
+    return Path(os.path.normpath(folder / text))

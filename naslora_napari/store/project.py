@@ -1,0 +1,386 @@
+"""A project: a folder in which every accepted object is on disk at that moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.errors import UserError
+from naslora_trainer.files import not_saved
+from naslora_trainer.images import image_size, read_image, to_rgb8
+
+from . import edits, runs
+from .annotations import read_annotation, read_counts, write_annotation
+from .manifest import COLORS, FILE, Manifest, read_manifest, with_images, write_manifest
+from .records import Annotation, ClassInfo, ImageEntry, ObjectInfo, ProjectSummary, now
+
+ProjectError = UserError
+SUFFIX = ".naslora"
+
+Signature = tuple[int, int, int] | None
+
+
+class Project:
+    """Images, their labels and the adapters learned from them, in a folder ``NAME.naslora``.
+
+    Use :meth:`create` or :meth:`open`. Every change is on disk when its method returns; when it fails, the files
+    and the object are what they were before. Methods may be called from several threads.
+
+    Attributes
+    ----------
+    path : Path
+        The folder, absolute.
+    name : str
+        Its name without ``.naslora``.
+    classes : list of ClassInfo
+        The classes that objects can have.
+    images : list of ImageEntry
+        The images, in the order in which they were added.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._cached: tuple[str, Signature, Annotation] | None = None
+        self._lock = threading.RLock()
+
+    @classmethod
+    def create(cls, path: Path | str, images: Sequence[Path] = (), classes: Sequence[str] = ("object",)) -> Project:
+        """Make a new project.
+
+        Parameters
+        ----------
+        path : Path
+            Its folder; ``.naslora`` is added where it is missing. It must not exist, or be empty.
+        images : sequence of Path
+            Image files; they stay where they are.
+        classes : sequence of str
+            Names of the classes.
+
+        Raises
+        ------
+        UserError
+            The folder is in use or cannot be written, an image cannot be read, or there is no class.
+        """
+        path = Path(path).resolve()
+        path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+        names = list(dict.fromkeys(name.strip() for name in classes))
+        if not names or not all(names):
+            raise UserError("A project needs at least one class, and each class a name.")
+        infos = (ClassInfo(i, name, COLORS[(i - 1) % len(COLORS)]) for i, name in enumerate(names, 1))
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path} exists already.", "Open it or choose another name.")
+        manifest, _ = with_images(Manifest(tuple(infos), ()), images)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_manifest(path, manifest)
+        except OSError as error:
+            raise not_saved(path, error) from error
+        return cls(path, manifest)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Project:
+        """Open the project in a folder (its project.toml will do too).
+
+        Raises
+        ------
+        UserError
+            It is no project, damaged, or of a newer version of naslora-napari.
+        """
+        path = Path(path)
+        if path.name == FILE:
+            path = path.parent
+        if not path.is_dir():
+            raise UserError(f"The project {path} does not exist.", "Check the path.")
+        path = path.resolve()
+        return cls(path, read_manifest(path))
+
+    @property
+    def name(self) -> str:
+        """The name of the folder without ``.naslora``."""
+        return self.path.name.removesuffix(SUFFIX)
+
+    @property
+    def classes(self) -> list[ClassInfo]:
+        """The classes that objects can have."""
+        return list(self._manifest.classes)
+
+    @property
+    def images(self) -> list[ImageEntry]:
+        """The images, in the order in which they were added."""
+        return list(self._manifest.images)
+
+    @property
+    def cache_dir(self) -> Path:
+        """The folder for what can be computed again; it is made when it is missing."""
+        return self._folder("cache")
+
+    # Images and classes
+
+    def add_images(self, paths: Sequence[Path]) -> list[str]:
+        """Add image files and return their names; a file that is in the project already keeps its name.
+
+        Raises
+        ------
+        UserError
+            A file cannot be read as an image, or project.toml cannot be written; nothing is added then.
+        """
+        with self._lock:
+            self._manifest = read_manifest(self.path)  # another program may have added some
+            manifest, names = with_images(self._manifest, paths)
+            if manifest != self._manifest:
+                self._replace_manifest(manifest)
+            return names
+
+    def add_class(self, name: str, color: str = "") -> ClassInfo:
+        """Add a class and return it; ``color`` is ``#rrggbb``, chosen where it is empty.
+
+        Raises
+        ------
+        UserError
+            The name is empty or taken, or project.toml cannot be written.
+        """
+        with self._lock:
+            self._manifest = read_manifest(self.path)
+            classes = self._manifest.classes
+            if not name.strip() or any(c.name == name.strip() for c in classes):
+                raise UserError(f"A class cannot be named '{name}'.", "Choose a name that is new and not empty.")
+            info = ClassInfo(max(c.id for c in classes) + 1, name.strip(), color or COLORS[len(classes) % len(COLORS)])
+            self._replace_manifest(replace(self._manifest, classes=(*classes, info)))
+            return info
+
+    def read_image(self, name: str) -> np.ndarray:
+        """Return an image as it is stored: ``(H, W)`` or ``(H, W, C)``.
+
+        Raises
+        ------
+        UserError
+            There is no image of that name, or its file is missing or damaged.
+        """
+        return read_image(self._existing(name).path)
+
+    # Objects
+
+    def annotation(self, name: str) -> Annotation:
+        """Return the labels of an image; an image that nobody touched has none.
+
+        Raises
+        ------
+        UserError
+            The image is missing, or its annotation file is damaged, of another size or of a newer version.
+        """
+        with self._lock:
+            found = self._annotation(name)
+            return replace(found, labels=found.labels.copy(), objects=dict(found.objects))
+
+    def add_object(self, name: str, mask: np.ndarray, info: ObjectInfo) -> int:
+        """Add an object and return its id. Pixels of other objects stay theirs.
+
+        Parameters
+        ----------
+        name : str
+            The image.
+        mask : ndarray
+            ``(H, W)`` bool.
+        info : ObjectInfo
+            How it came about.
+
+        Raises
+        ------
+        UserError
+            The mask is of another size or has no free pixel, the class is unknown, or the file cannot be written.
+        """
+        with self._lock:
+            old = self._annotation(name)
+            new, key = edits.with_object(old, name, np.asarray(mask), self._checked(info))
+            self._store(name, new)
+            return key
+
+    def remove_object(self, name: str, id: int) -> None:
+        """Remove an object.
+
+        Raises
+        ------
+        UserError
+            There is no such object, or the file cannot be written.
+        """
+        with self._lock:
+            self._store(name, edits.without_object(self._annotation(name), name, id))
+
+    def save_labels(self, name: str, labels: np.ndarray, info: ObjectInfo) -> None:
+        """Replace the whole plane, as after painting: objects that are gone are forgotten, new ids get ``info``.
+
+        Parameters
+        ----------
+        name : str
+            The image.
+        labels : ndarray
+            ``(H, W)`` whole numbers of 0 or more.
+        info : ObjectInfo
+            How the new objects came about.
+
+        Raises
+        ------
+        UserError
+            The plane is of another size or holds no labels, or the file cannot be written.
+        """
+        with self._lock:
+            old, new = self._annotation(name), self._checked(info)
+            self._store(name, edits.with_plane(old, name, np.asarray(labels), new))
+
+    def set_complete(self, name: str, complete: bool) -> None:
+        """Say whether every object of an image is labelled.
+
+        Raises
+        ------
+        UserError
+            The file cannot be written.
+        """
+        with self._lock:
+            self._store(name, replace(self._annotation(name), complete=bool(complete)))
+
+    def import_labels(self, name: str, labels: np.ndarray, complete: bool) -> None:
+        """Take over a label image for an image that has no objects yet.
+
+        Raises
+        ------
+        UserError
+            The image has objects, the plane is of another size or holds no labels, or the file cannot be written.
+        """
+        with self._lock:
+            old, info = self._annotation(name), self._checked(ObjectInfo(self._manifest.classes[0].id, "import"))
+            self._store(name, edits.with_import(old, name, np.asarray(labels), info, bool(complete)))
+
+    def summary(self) -> ProjectSummary:
+        """Count images, annotated images, objects and complete images.
+
+        Raises
+        ------
+        UserError
+            An annotation file is damaged or of a newer version.
+        """
+        files = {image.name: self._file(image.name) for image in self.images}
+        counts = [read_counts(path, name) for name, path in files.items() if path.exists()]
+        objects = [count for count, _ in counts]
+        annotated = sum(count > 0 for count in objects)
+        return ProjectSummary(len(files), annotated, sum(objects), sum(complete for _, complete in counts))
+
+    # Fine-tuning
+
+    def snapshot(self) -> list[TrainingImage]:
+        """Return every image that has an object, with its labels as they are now.
+
+        Raises
+        ------
+        UserError
+            An image or an annotation file is missing or damaged.
+        """
+        images = []
+        for entry in self.images:
+            path = self._file(entry.name)
+            if path.exists() and read_counts(path, entry.name)[0]:
+                pixels = to_rgb8(self.read_image(entry.name))
+                found = read_annotation(path, entry.name, pixels.shape[:2])
+                images.append(TrainingImage(entry.name, pixels, found.labels, found.complete))
+        return images
+
+    def new_run(self, config: FineTuneConfig) -> Path:
+        """Return a new folder ``runs/<id>`` with job.json and data.h5, which a training process can run.
+
+        Raises
+        ------
+        UserError
+            No image has an object, or the folder cannot be written.
+        """
+        return runs.new_run(self._folder("runs"), config, self.snapshot())
+
+    def adapters(self) -> list[Path]:
+        """Return the adapters that were kept, newest first."""
+        return runs.list_adapters(self.path / "adapters")
+
+    def adopt(self, run_dir: Path | str) -> Path:
+        """Keep the adapter of a run and return its file in ``adapters/``.
+
+        Raises
+        ------
+        UserError
+            The run has no adapter, or the file cannot be written.
+        """
+        return runs.adopt(Path(run_dir), self._folder("adapters"))
+
+    # Inside
+
+    def _replace_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest, then use it."""
+        write_manifest(self.path, manifest)
+        self._manifest = manifest
+
+    def _entry(self, name: str) -> ImageEntry:
+        """Return the entry of an image."""
+        for image in self._manifest.images:
+            if image.name == name:
+                return image
+        raise UserError(f"The project {self.name} has no image '{name}'.")
+
+    def _existing(self, name: str) -> ImageEntry:
+        """Return the entry of an image whose file is there."""
+        entry = self._entry(name)
+        if not entry.path.is_file():
+            raise UserError(
+                f"The image '{name}' is not at {entry.path} any more.",
+                f"Move it back, or correct its path in {self.path / FILE}.",
+            )
+        return entry
+
+    def _annotation(self, name: str) -> Annotation:
+        """Return the labels of an image, from memory if the file has not changed since."""
+        entry = self._entry(name)
+        path = self._file(name)
+        signature = _signature(path)
+        if self._cached is not None and self._cached[:2] == (name, signature):
+            return self._cached[2]
+        shape = image_size(self._existing(entry.name).path)
+        found = Annotation(np.zeros(shape, np.int32)) if signature is None else read_annotation(path, name, shape)
+        self._cached = (name, signature, found)
+        return found
+
+    def _store(self, name: str, annotation: Annotation) -> None:
+        """Write the labels of an image, then use them."""
+        path = self._file(name)
+        self._folder("annotations")
+        write_annotation(path, name, annotation)
+        self._cached = (name, _signature(path), annotation)
+
+    def _checked(self, info: ObjectInfo) -> ObjectInfo:
+        """Return ``info`` with a time, after checking its class."""
+        if info.class_id not in {c.id for c in self._manifest.classes}:
+            raise UserError(f"The project {self.name} has no class {info.class_id}.", "Add the class first.")
+        return info if info.time else replace(info, time=now())
+
+    def _file(self, name: str) -> Path:
+        """Return the path of the annotation file of an image."""
+        return self.path / "annotations" / f"{name}.h5"
+
+    def _folder(self, name: str) -> Path:
+        """Return a folder of the project, made when it is missing."""
+        folder = self.path / name
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise not_saved(folder, error) from error
+        return folder
+
+
+def _signature(path: Path) -> Signature:
+    """Return what changes when a file is replaced; None where it is missing."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

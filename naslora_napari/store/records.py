@@ -1,0 +1,146 @@
+"""What a project knows about its images, classes and objects."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from naslora_trainer.prompts import Prompts
+
+Source = Literal["prompt", "brush", "import"]
+SOURCES: tuple[Source, ...] = ("prompt", "brush", "import")
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """A class of objects: its number (1 or more), name and colour (``#rrggbb``)."""
+
+    id: int
+    name: str
+    color: str
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image of a project: its unique name and the absolute path of its file."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """How an object came about.
+
+    Attributes
+    ----------
+    class_id : int
+        Its class, 1 or more.
+    source : str
+        ``prompt`` (accepted answer of a model), ``brush`` (painted) or ``import``.
+    model : str
+        Version of the model that answered; empty for a painted object.
+    time : str
+        ISO 8601; the store fills in the present moment where it is empty.
+    annotator : str
+        Who accepted it.
+    prompts : Prompts or None
+        The clicks and the box. A low-resolution mask among them is not stored.
+    """
+
+    class_id: int = 1
+    source: Source = "prompt"
+    model: str = ""
+    time: str = ""
+    annotator: str = ""
+    prompts: Prompts | None = None
+
+    def __post_init__(self) -> None:
+        if self.class_id < 1:
+            raise ValueError("a class id is 1 or more")
+        if self.source not in SOURCES:
+            raise ValueError(f"a source is one of {', '.join(SOURCES)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """The labels of one image.
+
+    Attributes
+    ----------
+    labels : ndarray
+        ``(H, W)`` int32: 0 is no object.
+    objects : dict of int to ObjectInfo
+        One entry for each id in ``labels``.
+    complete : bool
+        Whether every object of the image is labelled.
+    """
+
+    labels: np.ndarray
+    objects: dict[int, ObjectInfo] = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class ProjectSummary:
+    """Numbers of a project: images, images with at least one object, objects, complete images."""
+
+    images: int
+    annotated: int
+    objects: int
+    complete: int
+
+
+def now() -> str:
+    """Return the present moment, UTC, in ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def prompts_to_json(prompts: Prompts | None) -> str:
+    """Return prompts as JSON text; None is the empty text."""
+    if prompts is None:
+        return ""
+    content = {
+        "points": [[float(row), float(col)] for row, col in prompts.points],
+        "labels": [int(label) for label in prompts.labels],
+        "box": None if prompts.box is None else [float(edge) for edge in prompts.box],
+    }
+    return json.dumps(content, allow_nan=False)
+
+
+def prompts_from_json(text: str) -> Prompts | None:
+    """Return the prompts of a JSON text.
+
+    Raises
+    ------
+    ValueError
+        It is not what :func:`prompts_to_json` writes.
+    """
+    if not text:
+        return None
+    content = json.loads(text)
+    if not isinstance(content, dict) or set(content) != {"points", "labels", "box"}:
+        raise ValueError("not prompts")
+    points = tuple((row, col) for row, col in (_numbers(point, 2) for point in content["points"]))
+    labels = content["labels"]
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise ValueError("click labels are not whole numbers")
+    if content["box"] is None:
+        return Prompts(points, tuple(labels))
+    row0, col0, row1, col1 = _numbers(content["box"], 4)
+    return Prompts(points, tuple(labels), (row0, col0, row1, col1))
+
+
+def _numbers(values: Any, count: int) -> list[float]:
+    """Return a list of ``count`` finite numbers, or raise ValueError."""
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"not {count} numbers")
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        raise ValueError("not finite numbers")
+    return [float(value) for value in values]
