@@ -36,7 +36,8 @@ class AdapterMeta(BaseModel):
     method, rank : str, int
         How it was trained.
     prompts : tuple of str
-        What the merged model has learned: ``point``, ``box``, ``multimask`` (see :func:`naslora_trainer.models.learned_prompts`).
+        What the merged model has learned: ``point``, ``box``, ``multimask``
+        (see :func:`naslora_trainer.models.learned_prompts`).
     architecture : dict
         Probability of each operation, by layer.
     report : dict
@@ -47,7 +48,7 @@ class AdapterMeta(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: int = Field(ADAPTER_VERSION, ge=1)
+    version: int = Field(default=ADAPTER_VERSION, ge=1)
     base: str
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
     method: str
@@ -66,8 +67,9 @@ class Adapter:
     ----------
     tensors : dict
         ``lora.<layer>.down`` (r x a) and ``lora.<layer>.up`` (b x r, with the scale in it): the layer's weight
-        becomes ``W0 + up @ down``. ``branch.<layer>.down`` (r x a) and ``branch.<layer>.kernel`` (r, r, k, k): only where
-        the spatial part was kept as a branch. ``decoder.<name>``: what is added to that tensor of the mask decoder.
+        becomes ``W0 + up @ down``. ``branch.<layer>.down`` (r x a) and ``branch.<layer>.kernel`` (r, r, k, k):
+        only where the spatial part was kept as a branch. ``decoder.<name>``: what is added to that tensor of the
+        mask decoder.
         Layers are named by their path in the image encoder.
     meta : AdapterMeta
     """
@@ -154,14 +156,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _meta_of(path: Path, metadata: dict[str, str]) -> AdapterMeta:
     try:
         values = json.loads(metadata["naslora"])
-        if (
-            isinstance(values, dict)
-            and isinstance(values.get("version"), int)
-            and values["version"] > ADAPTER_VERSION
-        ):
-            raise UserError(
-                f"{path.name} was written by a newer naslora-napari.", "Update naslora-napari to use it."
-            )
+        if isinstance(values, dict) and isinstance(values.get("version"), int) and values["version"] > ADAPTER_VERSION:
+            raise UserError(f"{path.name} was written by a newer naslora-napari.", "Update naslora-napari to use it.")
         return AdapterMeta.model_validate(values)
     except (KeyError, json.JSONDecodeError, ValidationError) as error:
         raise UserError(
@@ -172,6 +168,4 @@ def _meta_of(path: Path, metadata: dict[str, str]) -> AdapterMeta:
 def _check_finite(tensors: dict[str, Tensor], what: str) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise UserError(
-                f"{what} holds values that are not finite ({name}).", "Do not use it; fine-tune again."
-            )
+            raise UserError(f"{what} holds values that are not finite ({name}).", "Do not use it; fine-tune again.")

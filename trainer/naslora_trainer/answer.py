@@ -76,9 +76,7 @@ def click_as_boxes(predictor: SamPredictor, prompts: Prompts, version: str = "")
         Written into the answer.
     """
     boxes = _boxes_around(predictor, prompts)
-    logits, _, low_res = predictor.predict_torch(
-        None, None, boxes=boxes, multimask_output=False, return_logits=True
-    )
+    logits, _, low_res = predictor.predict_torch(None, None, boxes=boxes, multimask_output=False, return_logits=True)
     threshold = predictor.model.mask_threshold
     stability = calculate_stability_score(low_res[:, 0], threshold, _STABILITY_OFFSET).nan_to_num(0)
     masks = (logits[:, 0] > threshold).cpu().numpy()

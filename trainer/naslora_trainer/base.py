@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from naslora_resources.registry import DEFAULT_MODEL, ModelEntry, models
 from segment_anything import sam_model_registry
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+
+from naslora_resources.registry import DEFAULT_MODEL, ModelEntry, models
 
 from .errors import UserError
 
@@ -100,9 +101,7 @@ def download(entry: ModelEntry, folder: Path | None = None) -> Path:
     target = folder or Path(platformdirs.user_cache_dir("naslora-napari")) / "models"
     try:
         return Path(
-            pooch.retrieve(
-                entry.url, known_hash=f"sha256:{entry.sha256}", fname=f"{entry.id}.pth", path=target
-            )
+            pooch.retrieve(entry.url, known_hash=f"sha256:{entry.sha256}", fname=f"{entry.id}.pth", path=target)
         )
     except ValueError as error:  # pooch: the hash differs
         raise UserError(
@@ -167,11 +166,9 @@ def _check_file(path: Path, entry: ModelEntry) -> None:
 
 def _skeleton(entry: ModelEntry) -> Sam:
     """Return the untrained network of ``entry``."""
-    if entry.architecture != "tiny_vit_256":
-        sam = sam_model_registry[entry.architecture]()
-    else:
-        sam = _tiny_vit_sam(entry)
-    return sam
+    if entry.architecture == "tiny_vit_256":
+        return _tiny_vit_sam(entry)
+    return sam_model_registry[entry.architecture]()
 
 
 def _tiny_vit_sam(entry: ModelEntry) -> Sam:

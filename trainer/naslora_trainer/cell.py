@@ -29,9 +29,7 @@ class Cell(nn.Module):
         self.rank = rank
         self.operations = tuple(operations)
         self.alpha = nn.Parameter(torch.zeros(len(self.operations)))
-        self.weights = nn.ParameterList(
-            nn.Parameter(OPERATIONS[name].start(rank)) for name in self.operations
-        )
+        self.weights = nn.ParameterList(nn.Parameter(OPERATIONS[name].start(rank)) for name in self.operations)
         self.register_buffer("active", torch.ones(len(self.operations), dtype=torch.bool))
 
     def probabilities(self) -> Tensor:

@@ -12,7 +12,7 @@ Method = Literal["nas-lora", "conv-lora", "lora", "decoder-only"]
 Preset = Literal["quick", "standard", "thorough"]
 
 #: Optimisation steps of a preset. "quick" takes minutes on two CPU cores.
-PRESET_STEPS: dict[Preset, int] = {"quick": 96, "standard": 240, "thorough": 600}
+PRESET_STEPS: dict[Preset, int] = {"quick": 64, "standard": 200, "thorough": 600}
 
 #: The candidate operations of each method's cell (METHOD: one entry for a baseline, none without an encoder update).
 METHOD_OPERATIONS: dict[Method, tuple[str, ...]] = {
@@ -74,7 +74,7 @@ class FineTuneConfig(BaseModel):
     lora_alpha: float = Field(4.0, gt=0, le=1024)
     blocks: int = Field(8, ge=1, le=64)
     steps: int = Field(0, ge=5, le=100_000, validate_default=False)
-    prompts_per_step: int = Field(8, ge=1, le=256)
+    prompts_per_step: int = Field(6, ge=1, le=256)
     adapter_lr: float = Field(2e-3, gt=0, le=1)
     decoder_lr: float = Field(2e-4, gt=0, le=1)
     alpha_lr: float = Field(5e-2, gt=0, le=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -52,13 +53,13 @@ def _chain(steps: list[Step]) -> Step:
     return run
 
 
-def _tiny_vit(encoder: nn.Module) -> list[tuple[str, Step]]:
+def _tiny_vit(encoder: Any) -> list[tuple[str, Step]]:
     steps: list[tuple[str, Step]] = [("patch_embed", encoder.patch_embed)]
-    for i, layer in enumerate(encoder.layers):  # type: ignore[arg-type]
+    for i, layer in enumerate(encoder.layers):
         steps += [(f"layers.{i}.blocks.{j}", block) for j, block in enumerate(layer.blocks)]
         if layer.downsample is not None:
             steps.append((f"layers.{i}.downsample", layer.downsample))
-    side = encoder.img_size // 4  # type: ignore[operator]
+    side = encoder.img_size // 4
 
     def neck(x: Tensor) -> Tensor:
         return encoder.neck(x.view(len(x), side, side, -1).permute(0, 3, 1, 2))
@@ -66,7 +67,7 @@ def _tiny_vit(encoder: nn.Module) -> list[tuple[str, Step]]:
     return [*steps, ("neck", neck)]
 
 
-def _vit(encoder: nn.Module) -> list[tuple[str, Step]]:
+def _vit(encoder: Any) -> list[tuple[str, Step]]:
     def embed(x: Tensor) -> Tensor:
         x = encoder.patch_embed(x)
         return x if encoder.pos_embed is None else x + encoder.pos_embed
@@ -74,5 +75,5 @@ def _vit(encoder: nn.Module) -> list[tuple[str, Step]]:
     def neck(x: Tensor) -> Tensor:
         return encoder.neck(x.permute(0, 3, 1, 2))
 
-    blocks = [(f"blocks.{i}", block) for i, block in enumerate(encoder.blocks)]  # type: ignore[arg-type]
+    blocks = [(f"blocks.{i}", block) for i, block in enumerate(encoder.blocks)]
     return [("patch_embed", embed), *blocks, ("neck", neck)]

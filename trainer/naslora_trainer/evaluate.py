@@ -51,8 +51,8 @@ def evaluate(
     Returns
     -------
     dict
-        ``objects``; ``point``: ``dice`` and ``iou`` (lists, after 1..clicks clicks), ``noc85``, ``noc90`` (mean number of clicks
-        to IoU 0.85 and 0.90; objects that never reach it count as ``clicks + 1``); ``box``: ``dice``, ``iou``.
+        ``objects``; ``point``: ``dice`` and ``iou`` (lists, after 1..clicks clicks), ``noc85``, ``noc90`` (mean number
+        of clicks to IoU 0.85 and 0.90; objects that never reach it count as ``clicks + 1``); ``box``: ``dice``, ``iou``.
     """
     predictor = SamPredictor(sam)
     points: list[list[tuple[float, float]]] = []
@@ -95,9 +95,7 @@ def _click_through(
     return scores
 
 
-def _summary(
-    points: list[list[tuple[float, float]]], boxes: list[tuple[float, float]], clicks: int
-) -> dict[str, Any]:
+def _summary(points: list[list[tuple[float, float]]], boxes: list[tuple[float, float]], clicks: int) -> dict[str, Any]:
     result: dict[str, Any] = {"objects": max(len(points), len(boxes))}
     if points:
         table = np.array(points)  # objects, clicks, (dice, iou)

@@ -66,7 +66,9 @@ class Gate:
         before = self.before
         click_gain, box_gain = after["click"] - before["click"], after["box"] - before["box"]
         better = click_gain > 0 and box_gain >= -BOX_TOLERANCE
-        figures = f"clicks {before['click']:.3f} -> {after['click']:.3f}, boxes {before['box']:.3f} -> {after['box']:.3f}"
+        figures = (
+            f"clicks {before['click']:.3f} -> {after['click']:.3f}, boxes {before['box']:.3f} -> {after['box']:.3f}"
+        )
         verdict = "better than" if better else "not better than"
         return {
             "validation": {kind: {"before": before[kind], "after": after[kind]} for kind in before},

@@ -121,9 +121,7 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
     return found
 
 
-def dataset(
-    parent: h5py.Group, name: str, dtype: np.dtype | None, shape: tuple[int, ...] | None
-) -> h5py.Dataset:
+def dataset(parent: h5py.Group, name: str, dtype: np.dtype | None, shape: tuple[int, ...] | None) -> h5py.Dataset:
     """Return a dataset whose values lie in this very file; nothing is read yet.
 
     Parameters

@@ -75,9 +75,7 @@ class BranchLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to tokens ``(B, H, W, a)`` or ``(B, N, a)``."""
-        return self.base(x) + functional.linear(
-            convolve(functional.linear(x, self.down), self.kernel), self.up
-        )
+        return self.base(x) + functional.linear(convolve(functional.linear(x, self.down), self.kernel), self.up)
 
 
 def spatial(z: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:

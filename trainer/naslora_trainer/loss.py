@@ -44,8 +44,8 @@ def prompted_loss(logits: Tensor, iou: Tensor, targets: Tensor, trusted: Tensor,
     Parameters
     ----------
     logits, iou : Tensor
-        (B, 4, H, W) and (B, 4): the mask decoder's four masks. The first answers a prompt with one mask, the other three
-        are alternatives for an ambiguous one, of which only the best is pulled to the target (SAM, section 3).
+        (B, 4, H, W) and (B, 4): the mask decoder's four masks. The first answers a prompt with one mask, the other
+        three are alternatives for an ambiguous one, of which only the best is pulled to the target (SAM, section 3).
     targets, trusted : Tensor
         (B, 1, H, W) float.
     several : Tensor

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from naslora_resources.registry import DEFAULT_MODEL
 from segment_anything.modeling import Sam
+
+from naslora_resources.registry import DEFAULT_MODEL
 
 from .adapter import Adapter
 from .base import entry_of, load_base

@@ -55,15 +55,13 @@ class TrainableSam:
             scale = config.lora_alpha / config.rank
             self.layers = inject(self.sam.image_encoder, config.blocks, config.rank, scale, config.operations)
             self.sam.to(device)
-        self._base_decoder = {
-            name: p.detach().clone() for name, p in self.sam.mask_decoder.named_parameters()
-        }
+        self._base_decoder = {name: p.detach().clone() for name, p in self.sam.mask_decoder.named_parameters()}
         self.sam.mask_decoder.requires_grad_(True)
         self._prefix, self._suffix = split(self.sam.image_encoder, next(iter(self.layers), None))
         self._cache = PrefixCache(config.cache_mb * 1024**2, scratch)
 
     def embed(self, image: TrainingImage, turn: int) -> Tensor:
-        """Return the embedding (1, 256, 64, 64) of one of the eight turns of ``image``; the prefix comes from the cache."""
+        """Return the embedding (1, 256, 64, 64) of one of the eight turns of ``image``; its prefix is cached."""
         return self._suffix(self._features(image, turn))
 
     @torch.no_grad()
@@ -116,9 +114,7 @@ class TrainableSam:
         """Replace every cell by the identity, with the consolidated ``We''`` as projection."""
         for path, folded in folds.items():
             layer = self.layers[path]
-            plain = AdaptedLinear(layer.base, self.config.rank, layer.scale, ("identity",)).to(
-                self.sam.device
-            )
+            plain = AdaptedLinear(layer.base, self.config.rank, layer.scale, ("identity",)).to(self.sam.device)
             plain.down.data.copy_(folded.down)
             plain.up.data.copy_(layer.up.data)
             replace_layer(self.sam.image_encoder, path, plain)

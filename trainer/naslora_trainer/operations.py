@@ -63,9 +63,7 @@ def _dirac_dense(side: int) -> Callable[[int], Tensor]:
 def _on_diagonal(taps: Tensor) -> Tensor:
     """(r, k, k) depthwise taps -> (r, r, k, k) dense kernel."""
     rank, side, _ = taps.shape
-    return torch.eye(rank, dtype=taps.dtype, device=taps.device).view(rank, rank, 1, 1) * taps.view(
-        rank, 1, side, side
-    )
+    return torch.eye(rank, dtype=taps.dtype, device=taps.device).view(rank, rank, 1, 1) * taps.view(rank, 1, side, side)
 
 
 def _dilated(taps: Tensor, rank: int) -> Tensor:

@@ -40,9 +40,7 @@ class PromptBatch:
     def corrected(self, predicted: np.ndarray) -> PromptBatch:
         """Return the batch with one corrective click each, given the answers (B, 256, 256) bool."""
         clicks = []
-        for before, answer, target, trusted in zip(
-            self.clicks, predicted, self.targets, self.trusted, strict=True
-        ):
+        for before, answer, target, trusted in zip(self.clicks, predicted, self.targets, self.trusted, strict=True):
             found = next_click(answer & trusted, target)
             (row, col), label = found if found is not None else (_inside(target), 1)
             clicks.append([*before, (row, col, label)])

@@ -72,9 +72,7 @@ def _parts(ordered: list[T]) -> tuple[list[T], list[T], list[T]]:
     return train, rest[:searched] or train, validation
 
 
-def _only(
-    images: Sequence[TrainingImage], keys: list[tuple[TrainingImage, int]]
-) -> tuple[TrainingImage, ...]:
+def _only(images: Sequence[TrainingImage], keys: list[tuple[TrainingImage, int]]) -> tuple[TrainingImage, ...]:
     """Return the images with only the chosen objects left; a copy without some objects is not complete."""
     kept = []
     for image in images:

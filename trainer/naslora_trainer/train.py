@@ -101,17 +101,11 @@ class _FineTune:
         self.skipped = 0
         self.optimizer = self._weights_optimizer()
         alphas = self.network.architecture_parameters()
-        self.alpha_optimizer = (
-            torch.optim.Adam(alphas, lr=config.alpha_lr, betas=(0.5, 0.999)) if alphas else None
-        )
+        self.alpha_optimizer = torch.optim.Adam(alphas, lr=config.alpha_lr, betas=(0.5, 0.999)) if alphas else None
 
     def run(self) -> Adapter:
         counts = self.split.objects()
-        images = {
-            image.name
-            for part in (self.split.train, self.split.search, self.split.validation)
-            for image in part
-        }
+        images = {image.name for part in (self.split.train, self.split.search, self.split.validation) for image in part}
         self.emit(
             {
                 "event": "started",
@@ -156,7 +150,7 @@ class _FineTune:
                 self.emit(
                     {
                         "event": "warning",
-                        "message": f"Folding would cost {lost:.3f} Dice on held-out objects; the branch is kept instead.",
+                        "message": f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.",
                     }
                 )
         return self._adapter(tensors, gate.verdict(after) | {"fold": fold_report, "objects": counts})
@@ -240,9 +234,7 @@ class _FineTune:
         if self.teacher is not None:
             with torch.no_grad():
                 wanted = self.teacher(image, turn)
-            loss = loss + DISTILL_WEIGHT * functional.mse_loss(embedding, wanted) / wanted.var().clamp_min(
-                1e-6
-            )
+            loss = loss + DISTILL_WEIGHT * functional.mse_loss(embedding, wanted) / wanted.var().clamp_min(1e-6)
         return loss
 
     @torch.no_grad()
