@@ -1,4 +1,4 @@
-"""Segment with clicks in napari and fine-tune meanwhile. Names are imported on use, so torch comes late."""
+"""Prompt-based segmentation in napari, fine-tuned in the loop. Names are imported on use, so torch comes late."""
 
 from __future__ import annotations
 

@@ -109,9 +109,8 @@ for name in {names!r}:
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in a fresh interpreter."""
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False
-    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_everything_below_the_gui_works_without_qt() -> None:
