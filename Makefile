@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 PYTEST_FLAGS ?=
-export VENV PYTHON
+export VENV PYTHON DEMO_OUT
 
 .PHONY: setup demo test lint format
 
@@ -15,9 +15,9 @@ setup:
 
 demo: setup
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname -s)" = Darwin ]; then \
-	    $(BIN)/naslora demo --out "$(DEMO_OUT)"; \
+	    $(BIN)/naslora demo; \
 	else \
-	    xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/naslora demo --headless --out "$(DEMO_OUT)"; \
+	    xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/naslora demo --headless; \
 	fi
 
 test: lint
