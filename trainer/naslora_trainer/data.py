@@ -69,8 +69,7 @@ def write_snapshot(path: Path | str, images: Iterable[TrainingImage]) -> None:
     """
     with saving(path) as temporary:
         try:
-            with h5py.File(temporary, "w") as file:
-                file.attrs["schema"], file.attrs["version"] = SCHEMA, VERSION
+            with hdf5.create(temporary, SCHEMA, VERSION) as file:
                 for index, image in enumerate(images):
                     _write_image(file.create_group(f"{index:06d}"), image)
         except RuntimeError as error:  # h5py's word for a failed write when a file is closed
@@ -79,7 +78,8 @@ def write_snapshot(path: Path | str, images: Iterable[TrainingImage]) -> None:
 
 def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     """Write one image into its group."""
-    group.attrs["name"], group.attrs["complete"] = image.name, np.bool_(image.complete)
+    hdf5.set_text(group, "name", image.name)
+    group.attrs["complete"] = np.bool_(image.complete)
     group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
 
@@ -104,4 +104,4 @@ def _read_image(group: h5py.Group) -> TrainingImage:
     labels = hdf5.dataset(group, "labels", np.dtype(np.int32), pixels.shape[:2])[()]
     if labels.min() < 0:
         raise ValueError("negative labels")
-    return TrainingImage(hdf5.text(group.attrs["name"]), pixels[()], labels, hdf5.flag(group.attrs["complete"]))
+    return TrainingImage(hdf5.text(group, "name"), pixels[()], labels, hdf5.flag(group, "complete"))

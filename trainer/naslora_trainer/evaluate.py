@@ -52,7 +52,7 @@ def evaluate(
     -------
     dict
         ``objects``; ``point``: ``dice`` and ``iou`` (lists, after 1..clicks clicks), ``noc85``, ``noc90`` (mean number
-        of clicks to IoU 0.85 and 0.90; objects that never reach it count as ``clicks + 1``); ``box``: ``dice``, ``iou``.
+        of clicks to IoU 0.85 and 0.90; never reached counts as ``clicks + 1``); ``box``: ``dice``, ``iou``.
     """
     predictor = SamPredictor(sam)
     points: list[list[tuple[float, float]]] = []

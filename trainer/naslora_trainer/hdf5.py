@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ import h5py
 import numpy as np
 
 from .errors import UserError
+
+#: A chunk of a dataset may take as much memory, in bytes.
+LARGEST_CHUNK = 64 * 2**20
 
 #: What h5py and numpy raise on damaged files.
 DAMAGE = (
@@ -49,9 +53,9 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
         raise UserError(f"{path} does not exist.")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            if text(file.attrs.get("schema")) != schema:
+            if text(file, "schema") != schema:
                 raise UserError(f"{path} is not a {kind} of naslora-napari.")
-            found = whole(file.attrs["version"])
+            found = whole(file, "version")
             if found > version:
                 raise UserError(
                     f"{path} was written by a newer naslora-napari (file version {found}, known: {version}).",
@@ -66,45 +70,64 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
         ) from error
 
 
-def text(value: Any) -> str:
-    """Return a text attribute or field.
+def create(path: Path | str, schema: str, version: int, **options: Any) -> h5py.File:
+    """Return a new HDF5 file with its ``schema`` and ``version``.
+
+    Its format is that of HDF5 1.10, whose checksums let the library notice damage. Texts are stored with a fixed
+    length: those of variable length lie in a heap without checksum, which the library can read for ever when it is
+    damaged.
+    """
+    file = h5py.File(path, "w", libver=("v110", "v110"), **options)
+    set_text(file, "schema", schema)
+    file.attrs["version"] = version
+    return file
+
+
+def set_text(owner: h5py.Group, name: str, text: str) -> None:
+    """Set an attribute to a text, UTF-8 of fixed length."""
+    encoded = text.encode("utf-8")
+    owner.attrs.create(name, encoded, dtype=h5py.string_dtype("utf-8", max(1, len(encoded))))
+
+
+def text(owner: h5py.Group, name: str) -> str:
+    """Return a text attribute.
 
     Raises
     ------
-    ValueError
-        It is no text.
+    KeyError, ValueError
+        It is missing, or no text of fixed length.
     """
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, str):
-        return value
-    raise ValueError("not a text")
+    return bytes(_attribute(owner, name, "S")).decode("utf-8")
 
 
-def whole(value: Any) -> int:
+def whole(owner: h5py.Group, name: str) -> int:
     """Return a whole-number attribute.
 
     Raises
     ------
-    ValueError
-        It is not a single whole number.
+    KeyError, ValueError
+        It is missing, or not a single whole number.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise ValueError("not a whole number")
-    return int(value)
+    return int(_attribute(owner, name, "iu"))
 
 
-def flag(value: Any) -> bool:
+def flag(owner: h5py.Group, name: str) -> bool:
     """Return a yes/no attribute.
 
     Raises
     ------
-    ValueError
-        It is neither.
+    KeyError, ValueError
+        It is missing, or neither true nor false.
     """
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError("neither true nor false")
-    return bool(value)
+    return bool(_attribute(owner, name, "b"))
+
+
+def _attribute(owner: h5py.Group, name: str, kinds: str) -> Any:
+    """Return a single value after checking its type; a value of variable length is not touched."""
+    found = owner.attrs.get_id(name)
+    if found.dtype.kind not in kinds or found.shape != ():
+        raise ValueError(f"the attribute {name} is of another type")
+    return owner.attrs[name]
 
 
 def group(parent: h5py.Group, name: str) -> h5py.Group:
@@ -145,6 +168,8 @@ def dataset(parent: h5py.Group, name: str, dtype: np.dtype | None, shape: tuple[
         raise ValueError(f"{name} is no dataset of this file")
     if (dtype is not None and found.dtype != dtype) or (shape is not None and found.shape != shape):
         raise ValueError(f"{name} has another type or shape")
+    if found.chunks and math.prod(found.chunks) * found.dtype.itemsize > LARGEST_CHUNK:
+        raise ValueError(f"{name} has too large chunks")
     return found
 
 

@@ -1,0 +1,21 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+
+@pytest.fixture(scope="session")
+def base_sam() -> Sam:
+    """The real embedded model. Tests do not change its weights."""
+    import torch
+
+    from naslora_trainer.base import load_base
+
+    torch.set_num_threads(2)
+    return load_base("litemedsam")

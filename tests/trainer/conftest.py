@@ -1,0 +1,44 @@
+"""Small real images and a small real adapter."""
+
+from __future__ import annotations
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import Sam
+
+from naslora_resources.samples import sample_folder
+from naslora_trainer.adapter import Adapter, AdapterMeta
+from naslora_trainer.base import fingerprint
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.layers import target_layers
+
+
+@pytest.fixture(scope="session")
+def nuclei() -> list[TrainingImage]:
+    """Four quarters (64 px) of a labelled sample tile."""
+    folder = sample_folder("labelled")
+    path = sorted((folder / "images").iterdir())[0]
+    image = iio.imread(path)
+    labels = iio.imread(folder / "masks" / path.name).astype(np.int32)
+    rgb = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+    corners = [(row, col) for row in (0, 64) for col in (0, 64)]
+    return [
+        TrainingImage(f"quarter{i}", rgb[r : r + 64, c : c + 64].copy(), labels[r : r + 64, c : c + 64].copy(), True)
+        for i, (r, c) in enumerate(corners)
+    ]
+
+
+@pytest.fixture
+def random_adapter(base_sam: Sam) -> Adapter:
+    """A rank-2 adapter of the last block and one decoder tensor, with random values."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for path in target_layers(base_sam.image_encoder, blocks=1):
+        weight = base_sam.image_encoder.get_submodule(path).weight
+        tensors[f"lora.{path}.down"] = torch.randn(2, weight.shape[1], generator=generator) * 0.02
+        tensors[f"lora.{path}.up"] = torch.randn(weight.shape[0], 2, generator=generator) * 0.02
+    tensors["decoder.iou_token.weight"] = torch.randn(1, 256, generator=generator) * 0.01
+    meta = AdapterMeta(base="litemedsam", fingerprint=fingerprint(base_sam), method="lora", rank=2)
+    return Adapter(tensors, meta)
