@@ -1,0 +1,120 @@
+"""``python -u -m naslora_trainer RUN_DIR``: train what is in a run folder.
+
+``RUN_DIR/job.json`` holds the settings (``{"config": {...}}``) and ``RUN_DIR/data.h5`` the labelled images. Events are
+printed as JSON lines and kept in ``events.jsonl``; at the end there are ``report.json`` and, when it was not
+cancelled, ``adapter.safetensors``. Exit status: 0 when it was done or cancelled, 1 after an error, 2 on wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .child import StopRequest, lower_priority, take_stdout
+from .errors import UserError
+from .events import Event, EventWriter, error_event, plain
+from .files import read_json, write_json
+
+ADAPTER, REPORT, EVENTS = "adapter.safetensors", "report.json", "events.jsonl"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one fine-tune and return the exit status."""
+    parser = argparse.ArgumentParser(prog="naslora_trainer", description="Train what is in a run folder.")
+    parser.add_argument("run_dir", type=Path, help="folder with job.json and data.h5")
+    parser.add_argument("--detached", action="store_true", help="go on when standard input ends (no parent process)")
+    given = parser.parse_args(arguments)
+    lower_priority()
+    stop = StopRequest()
+    events = take_stdout()
+    stop.listen(given.detached)
+    mirror = given.run_dir / EVENTS if given.run_dir.is_dir() else None
+    with EventWriter(events, mirror) as emit:
+        last = run(given.run_dir, emit, stop)
+        emit(last)
+    return 1 if last["event"] == "error" else 0
+
+
+def run(run_dir: Path, emit: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
+    """Train, write adapter and report, and return the last event: ``result`` or ``error``."""
+    try:
+        _remove(run_dir / ADAPTER, run_dir / REPORT)  # of an earlier attempt in the same folder
+        last, report = _train(run_dir, emit, should_stop)
+    except Exception as error:
+        traceback.print_exc()
+        last = error_event(error)
+        with suppress(UserError):
+            write_json(run_dir / REPORT, {"status": "error", **last})
+        return last
+    try:
+        write_json(run_dir / REPORT, plain(report))
+    except UserError as error:  # the adapter is there: no reason to fail
+        emit({"event": "warning", "message": str(error)})
+    return last
+
+
+def _train(
+    run_dir: Path, emit: Callable[[Event], None], should_stop: Callable[[], bool]
+) -> tuple[Event, dict[str, Any]]:
+    """Return the ``result`` event and what goes into the report."""
+    started = time.monotonic()
+    config, images = _job(run_dir)
+    scratch = run_dir / "scratch"
+    adapter = None
+    if not should_stop():
+        # torch comes here: late enough for a low priority, early enough to count as training time.
+        from .memory import reuse_freed_memory
+
+        reuse_freed_memory()
+        from .train import finetune
+
+        try:
+            adapter = finetune(config, images, lambda event: emit(_with_pid(event)), should_stop, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    seconds = round(time.monotonic() - started, 2)
+    if adapter is None:
+        result: Event = {"event": "result", "status": "cancelled", "adapter": None, "better": False}
+        result |= {"reason": "Stopped before the end.", "validation": {}, "train_s": seconds, "peak_mb": None}
+        return result, result
+    path = run_dir / ADAPTER
+    adapter.save(path)
+    report = adapter.meta.report
+    result = {"event": "result", "status": "done", "adapter": str(path)}
+    result |= {key: report[key] for key in ("better", "reason", "validation", "train_s", "peak_mb")}
+    return result, {**report, **result, "id": adapter.id, "architecture": adapter.meta.architecture}
+
+
+def _job(run_dir: Path) -> tuple[Any, Any]:
+    """Return the config and the images of a run folder."""
+    from .config import FineTuneConfig
+    from .data import read_snapshot
+
+    if not run_dir.is_dir():
+        raise UserError(f"The run folder {run_dir} does not exist.", "Check the path.")
+    job = read_json(run_dir / "job.json")
+    settings = job.get("config") if isinstance(job, dict) else None
+    if not isinstance(settings, dict):
+        raise UserError(f"{run_dir / 'job.json'} has no field 'config'.", "Start the fine-tune again.")
+    return FineTuneConfig.checked(**settings), read_snapshot(run_dir / "data.h5")
+
+
+def _with_pid(event: Event) -> Event:
+    return {**event, "pid": os.getpid()} if event["event"] == "started" else event
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
