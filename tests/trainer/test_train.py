@@ -1,0 +1,133 @@
+"""The whole loop on the real model, small: few steps, few prompts, quarter tiles."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import Sam
+
+from naslora_trainer import train
+from naslora_trainer.adapter import Adapter
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.errors import UserError
+from naslora_trainer.merging import apply, merge
+from naslora_trainer.train import finetune
+
+
+def tiny(**values: Any) -> FineTuneConfig:
+    return FineTuneConfig(steps=6, prompts_per_step=2, blocks=2, rank=2, fold_tolerance=1.0, **values)
+
+
+@pytest.fixture(scope="module")
+def trained(nuclei: list[TrainingImage]) -> tuple[Adapter, list[dict[str, Any]]]:
+    events: list[dict[str, Any]] = []
+    adapter = finetune(tiny(), nuclei, events.append)
+    assert adapter is not None
+    return adapter, events
+
+
+def test_the_events_tell_the_story(trained: tuple[Adapter, list[dict[str, Any]]]) -> None:
+    _, events = trained
+    assert events[0]["event"] == "started" and set(events[0]["objects"]) == {"train", "search", "validation"}
+    stages = [e["stage"] for e in events if e["event"] == "progress"]
+    assert [s for i, s in enumerate(stages) if i == 0 or stages[i - 1] != s] == [
+        "prepare", "warm-up", "search", "settle", "consolidate", "check",
+    ]  # fmt: skip
+    losses = [e["loss"] for e in events if e["event"] == "progress" and e["loss"] is not None]
+    assert len(losses) == 6 and np.isfinite(losses).all()
+    assert {0, 6} <= {e["step"] for e in events if e["event"] == "metric"}
+
+
+def test_the_report_says_what_was_folded_and_gained(trained: tuple[Adapter, list[dict[str, Any]]]) -> None:
+    adapter, _ = trained
+    report = adapter.meta.report
+    assert set(report["validation"]) == {"click", "box"} and isinstance(report["better"], bool) and report["reason"]
+    assert len(report["fold"]["layers"]) == 4 and report["fold"]["kind"] == "consolidated"
+    assert all(0 <= layer["residual"] < 1 for layer in report["fold"]["layers"].values())
+    assert report["train_s"] > 0 and report["peak_mb"] > 100
+    assert all(sum(p.values()) == pytest.approx(1) for p in adapter.meta.architecture.values())
+
+
+def test_it_merges_into_the_stock_model_and_changes_it(
+    trained: tuple[Adapter, list[dict[str, Any]]], base_sam: Sam
+) -> None:
+    adapter, _ = trained
+    assert not adapter.has_branch
+    state = merge(adapter, base_sam.state_dict())
+    changed = [name for name, tensor in state.items() if not torch.equal(tensor, base_sam.state_dict()[name])]
+    assert any(name.startswith("image_encoder.layers.3") for name in changed)
+    assert any(name.startswith("mask_decoder") for name in changed)
+    assert not any(name.startswith(("prompt_encoder", "image_encoder.layers.0")) for name in changed)
+    copy.deepcopy(base_sam).load_state_dict(state, strict=True)
+
+
+def test_the_same_seed_gives_the_same_adapter(
+    trained: tuple[Adapter, list[dict[str, Any]]], nuclei: list[TrainingImage]
+) -> None:
+    again = finetune(tiny(), nuclei)
+    assert again is not None and again.id == trained[0].id
+
+
+@pytest.mark.parametrize("method", ["lora", "conv-lora", "decoder-only"])
+def test_the_baselines_share_the_loop(method: Any, nuclei: list[TrainingImage], base_sam: Sam) -> None:
+    adapter = finetune(tiny(method=method), nuclei[:2])
+    assert adapter is not None and adapter.meta.method == method
+    layers = [name for name in adapter.tensors if name.startswith("lora.")]
+    assert bool(layers) == (method != "decoder-only")
+    apply(copy.deepcopy(base_sam), adapter)
+
+
+def test_a_fold_that_costs_too_much_keeps_the_branch(nuclei: list[TrainingImage], base_sam: Sam) -> None:
+    """Recovery steps that wreck the model: the unfolded one of before is what is saved."""
+    events: list[dict[str, Any]] = []
+    config = FineTuneConfig(
+        steps=5, prompts_per_step=2, blocks=1, rank=2, warmup_share=0.2, search_share=0.4, settle_share=0.2,
+        fold_tolerance=0.0, decoder_lr=1.0,
+    )  # fmt: skip
+    adapter = finetune(config, nuclei, events.append)
+    assert adapter is not None
+    fold = adapter.meta.report["fold"]
+    lost = max(fold["before"][kind] - fold["after"][kind] for kind in fold["before"])
+    assert (fold["kind"] == "branch") == (lost > 0) == adapter.has_branch
+    if adapter.has_branch:
+        assert adapter.meta.report["validation"]["box"]["after"] == fold["before"]["box"]
+        assert any("branch is kept" in e["message"] for e in events if e["event"] == "warning")
+    apply(copy.deepcopy(base_sam), adapter)
+
+
+@pytest.mark.parametrize("stage", ["prepare", "search", "consolidate"])
+def test_stopping_gives_nothing(stage: str, nuclei: list[TrainingImage]) -> None:
+    seen: list[str] = []
+    result = finetune(tiny(), nuclei[:2], lambda e: seen.append(e.get("stage", "")), lambda: stage in seen)
+    assert result is None and seen[-1] == stage
+
+
+def break_the_loss(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Fault injection: the real loss, not a number for the first ``times`` steps."""
+    real, calls = train.prompted_loss, iter(range(10**6))
+
+    def broken(*args: Any) -> torch.Tensor:
+        return real(*args) * (torch.nan if next(calls) < times else 1.0)
+
+    monkeypatch.setattr(train, "prompted_loss", broken)
+
+
+def test_a_step_that_is_not_finite_is_skipped(nuclei: list[TrainingImage], monkeypatch: pytest.MonkeyPatch) -> None:
+    break_the_loss(monkeypatch, 2)
+    events: list[dict[str, Any]] = []
+    adapter = finetune(tiny(), nuclei[:2], events.append)
+    assert adapter is not None and all(torch.isfinite(t).all() for t in adapter.tensors.values())
+    assert sum("was skipped" in e["message"] for e in events if e["event"] == "warning") == 2
+
+
+def test_a_loss_that_stays_broken_ends_with_a_sentence(
+    nuclei: list[TrainingImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_the_loss(monkeypatch, 1000)
+    with pytest.raises(UserError, match="does not converge"):
+        finetune(FineTuneConfig(steps=20, prompts_per_step=1, blocks=1), nuclei[:2])
