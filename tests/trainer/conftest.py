@@ -17,7 +17,7 @@ from naslora_trainer.layers import target_layers
 
 @pytest.fixture(scope="session")
 def nuclei() -> list[TrainingImage]:
-    """Four quarters (64 px) of a labelled sample tile."""
+    """Four quarters (64 px) of a labelled sample tile, with their three largest nuclei each."""
     folder = sample_folder("labelled")
     path = sorted((folder / "images").iterdir())[0]
     image = iio.imread(path)
@@ -25,9 +25,15 @@ def nuclei() -> list[TrainingImage]:
     rgb = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
     corners = [(row, col) for row in (0, 64) for col in (0, 64)]
     return [
-        TrainingImage(f"quarter{i}", rgb[r : r + 64, c : c + 64].copy(), labels[r : r + 64, c : c + 64].copy(), True)
+        TrainingImage(f"quarter{i}", rgb[r : r + 64, c : c + 64].copy(), _largest(labels[r : r + 64, c : c + 64]), True)
         for i, (r, c) in enumerate(corners)
     ]
+
+
+def _largest(labels: np.ndarray, count: int = 3) -> np.ndarray:
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.where(np.isin(labels, np.argsort(-sizes)[:count]), labels, 0).astype(np.int32)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def _train(
     adapter = None
     if not should_stop():
         # torch comes here: late enough for a low priority, early enough to count as training time.
-        from .memory import reuse_freed_memory
+        from .native import reuse_freed_memory
 
         reuse_freed_memory()
         from .train import finetune

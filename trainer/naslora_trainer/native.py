@@ -33,10 +33,10 @@ def reuse_freed_memory() -> bool:
 
 
 def load_triton_apart() -> None:
-    """Load triton so that its LLVM and the graphics driver's do not meet; to be called before torchvision is imported.
+    """Load triton so that its LLVM and the graphics driver's do not meet; call it before torchvision is imported.
 
-    Mesa's software and AMD drivers bring one LLVM into a process with a window, triton (imported by torchvision) another
-    one; with shared symbols the second one crashes the window (measured on Linux with torch 2.14 and 2.15).
+    Mesa's software and AMD drivers bring one LLVM into a process with a window, triton (imported by torchvision)
+    another one; with shared symbols the second one crashes the window (measured on Linux with torch 2.14 and 2.15).
     """
     if not sys.platform.startswith("linux") or "triton" in sys.modules:
         return
