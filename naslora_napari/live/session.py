@@ -33,8 +33,8 @@ class ObjectStore(Protocol):
 class AnnotationSession:
     """The image that is open, what the person asks of it, and what was accepted.
 
-    Nothing here waits for a model: :meth:`set_prompts` says what is asked, whoever asks the model calls :meth:`show` with
-    the answer. An accepted object is in the store before :meth:`accept` returns; when the store fails, prompts and
+    Nothing here waits for a model: :meth:`set_prompts` says what is asked, whoever asks the model calls :meth:`show`
+    with the answer. An accepted object is in the store before :meth:`accept` returns; when the store fails, prompts and
     preview are as they were.
 
     Parameters

@@ -137,6 +137,7 @@ class _FineTune:
         if unfolded is None and self.network.needs_fold():
             unfolded = (self.network.tensors(), gate.measure(self.network.sam, self.network.learns))
             fold_report = self._fold()
+        self._check_stop()
         self._progress(self.config.steps, "check", None)
         after = gate.measure(self.network.sam, self.network.learns)
         self._metric(self.config.steps, after)

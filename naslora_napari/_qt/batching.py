@@ -1,0 +1,114 @@
+"""Segment a folder in a child process, and look at the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari import Viewer
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog
+
+from naslora_trainer.images import list_images, read_image, read_labels
+
+from ..jobs import segment_command, segment_job
+from .batch_panel import BatchPanel
+from .notify import tell, warn
+from .polling import Polling
+from .tasks import Tasks
+from .training import Training
+
+
+class Batching(QObject):
+    """One folder at a time, with the model that answers now.
+
+    Parameters
+    ----------
+    panel : BatchPanel
+        What the person sees.
+    viewer : Viewer
+        Shows the result.
+    training : Training
+        Knows which adapter is in use.
+    file_tasks : Tasks
+        Thread for files.
+    """
+
+    finished = Signal(dict)
+    shown = Signal()
+
+    def __init__(self, panel: BatchPanel, viewer: Viewer, training: Training, file_tasks: Tasks) -> None:
+        super().__init__(panel)
+        self.panel, self.viewer, self.training, self.file_tasks = panel, viewer, training, file_tasks
+        self.folder: Path | None = None
+        self.out: Path | None = None
+        self._polling = Polling(self, self._on_event)
+        panel.asked.connect(self._ask)
+        panel.cancelled.connect(self._polling.cancel)
+        panel.result_asked.connect(self.show_result)
+
+    @property
+    def running(self) -> bool:
+        """True while the child runs."""
+        return self._polling.running
+
+    def start(self, folder: Path, out: Path | None = None) -> None:
+        """Segment ``folder`` into ``out`` (by default ``<folder>_segmented`` beside it)."""
+        if self.running:
+            return
+        self.folder, self.out = folder, out or folder.with_name(f"{folder.name}_segmented")
+        base = self.training.predictor.base
+        command = segment_command(folder, self.out, self.training.adapter_path, base=base)
+        self.panel.show_running(True)
+        try:
+            self._polling.start(segment_job(command))
+        except Exception as error:
+            self._on_event({"event": "error", "message": f"The segmentation could not be started: {error}."})
+
+    def close(self) -> None:
+        """End the child."""
+        self._polling.close()
+
+    def show_result(self) -> None:
+        """Show the first segmented image in the viewer."""
+        folder, out = self.folder, self.out
+        if folder is None or out is None:
+            return
+
+        def read() -> tuple[str, Any, Any]:
+            first = next(path for path in list_images(folder) if (out / f"{path.stem}.tif").is_file())
+            return first.stem, read_image(first), read_labels(out / f"{first.stem}.tif")
+
+        def show(found: tuple[str, Any, Any]) -> None:
+            name, image, labels = found
+            self.viewer.add_layer(Image(image, name=f"{name} (result)", rgb=image.ndim == 3))
+            self.viewer.add_layer(Labels(labels, name=f"{name} (masks)", opacity=0.5))
+            self.shown.emit()
+
+        self.file_tasks.run(read, show)
+
+    def _ask(self) -> None:
+        path = QFileDialog.getExistingDirectory(self.panel, "Segment all images of a folder")
+        if path:
+            self.start(Path(path))
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        self.panel.show_event(event)
+        if event["event"] == "warning":
+            warn(event["message"])
+        elif event["event"] == "error":
+            message = f"{event['message']} {event.get('hint', '')}".strip()
+            warn(message)
+            self._end(event, message)
+        elif event["event"] == "result":
+            self._end(event, "Stopped." if event.get("status") == "cancelled" else "")
+
+    def _end(self, event: dict[str, Any], message: str) -> None:
+        self.panel.show_running(False)
+        if message:
+            self.panel.status.setText(message)
+        elif event["event"] == "result":
+            self.panel.open_button.setVisible(bool(event.get("images")))
+            tell(f"{self.panel.status.text()} They are in {self.out}.")
+        self.finished.emit(event)

@@ -1,0 +1,224 @@
+"""The layers of the image being annotated, and mouse events on them as prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from napari import Viewer
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from naslora_trainer.prompts import Point, Prediction, Prompts
+
+Mode = Literal["click", "box", "brush", "off"]
+IMAGE, OBJECTS, PREVIEW, POSITIVE, NEGATIVE, BOX = "Image", "Objects", "Preview", "Clicks +", "Clicks -", "Box"
+#: Blue and orange stay apart for colour-blind eyes; the symbols tell them apart without colour.
+POSITIVE_COLOR, NEGATIVE_COLOR, PREVIEW_COLOR = "#2f9cf4", "#ff8c1a", (1.0, 0.85, 0.1, 1.0)
+#: A stroke is saved when the hand has rested so long, in ms.
+BRUSH_REST_MS = 250
+
+
+class Canvas(QObject):
+    """Owns the layers; a person's changes of them come out as signals.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where the layers are.
+    parent : QObject
+        Owner.
+    """
+
+    prompts_edited = Signal(object)
+    labels_painted = Signal(object)
+
+    def __init__(self, viewer: Viewer, parent: QObject) -> None:
+        super().__init__(parent)
+        self.viewer = viewer
+        self.mode: Mode = "click"
+        self.layers: dict[str, Layer] = {}
+        self._order: tuple[Point, ...] = ()
+        self._own_change = False
+        self._rest = QTimer(self, singleShot=True, interval=BRUSH_REST_MS)
+        self._rest.timeout.connect(self.flush)
+        self._read = QTimer(self, singleShot=True, interval=0)
+        self._read.timeout.connect(self._read_prompts)
+        viewer.mouse_drag_callbacks.append(self._on_mouse)
+
+    def show_image(self, name: str, image: np.ndarray, labels: np.ndarray) -> None:
+        """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before."""
+        self.clear()
+        rgb = image.ndim == 3
+        self.layers[IMAGE] = self._add(Image(image, name=name, rgb=rgb))
+        place = _place(self.layers[IMAGE])
+        self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
+        colors = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: PREVIEW_COLOR})
+        preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
+        preview.editable = False
+        self.layers[PREVIEW] = self._add(preview)
+        size = max(3.0, max(labels.shape) / 45)
+        for key, color, symbol in ((POSITIVE, POSITIVE_COLOR, "disc"), (NEGATIVE, NEGATIVE_COLOR, "cross")):
+            points = Points(ndim=2, name=key, size=size, face_color=color, border_color="white", symbol=symbol, **place)
+            self.layers[key] = self._add(points)
+        edge = max(1.0, max(labels.shape) / 200)
+        box = Shapes(ndim=2, name=BOX, edge_color=POSITIVE_COLOR, face_color="transparent", edge_width=edge, **place)
+        self.layers[BOX] = self._add(box)
+        for key in (POSITIVE, NEGATIVE, BOX):
+            self.layers[key].events.data.connect(self._on_prompt_layer)
+        self.layers[OBJECTS].events.labels_update.connect(self._on_paint)
+        self.layers[OBJECTS].events.paint.connect(self._on_paint)
+        self.viewer.reset_view()
+        self.set_mode(self.mode)
+
+    def clear(self) -> None:
+        """Save a stroke that waits, and take the layers down."""
+        self.flush()
+        self._read.stop()
+        for layer in self.layers.values():
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self.layers.clear()
+        self._order = ()
+
+    def close(self) -> None:
+        """Let go of the viewer; the layers stay, for the person to keep."""
+        self.flush()
+        if self._on_mouse in self.viewer.mouse_drag_callbacks:
+            self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Choose what the mouse does: click prompts, draw a box, or paint on the objects."""
+        self.mode = mode
+        key = {"click": POSITIVE, "box": BOX, "brush": OBJECTS}.get(mode)
+        if key is None or not self.present(key):
+            return
+        layer = self.layers[key]
+        self.viewer.layers.selection.active = layer
+        layer.mode = {"click": "pan_zoom", "box": "add_rectangle", "brush": "paint"}[mode]
+        if isinstance(layer, Labels):
+            layer.selected_label = int(layer.data.max()) + 1
+
+    def present(self, key: str) -> bool:
+        """True while the person has not deleted the layer."""
+        return key in self.layers and self.layers[key] in self.viewer.layers
+
+    def show_prompts(self, prompts: Prompts) -> None:
+        """Draw prompts; that is not an edit."""
+        self._read.stop()
+        self._order = prompts.points
+        with self._silent():
+            for key, wanted in ((POSITIVE, 1), (NEGATIVE, 0)):
+                if self.present(key):
+                    points = [p for p, label in zip(prompts.points, prompts.labels, strict=True) if label == wanted]
+                    self.layers[key].data = np.array(points, float).reshape(-1, 2)
+            if self.present(BOX):
+                self._draw_box(prompts)
+
+    def show_preview(self, prediction: Prediction | None) -> None:
+        """Draw the newest answer, or none."""
+        if self.present(PREVIEW):
+            layer = self.layers[PREVIEW]
+            layer.data = np.zeros_like(layer.data) if prediction is None else prediction.mask.astype(np.uint8)
+
+    def show_labels(self, labels: np.ndarray) -> None:
+        """Bring the objects layer up to date with ``labels``, as one step of its undo history."""
+        if not self.present(OBJECTS):
+            return
+        layer = self.layers[OBJECTS]
+        where = np.nonzero(layer.data != labels)
+        if len(where[0]):
+            with self._silent(), layer.block_history():
+                layer.data_setitem(where, labels[where])
+            self._rest.stop()
+
+    def flush(self) -> None:
+        """Hand over what was painted since the last time."""
+        self._rest.stop()
+        if self.present(OBJECTS):
+            self.labels_painted.emit(self.layers[OBJECTS].data)
+
+    def _add(self, layer: Any) -> Layer:
+        return self.viewer.add_layer(layer)
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        before, self._own_change = self._own_change, True
+        try:
+            yield
+        finally:
+            self._own_change = before
+
+    def _draw_box(self, prompts: Prompts) -> None:
+        layer = self.layers[BOX]
+        layer.selected_data = set()
+        layer.data = []
+        if prompts.box is not None:
+            row0, col0, row1, col1 = prompts.box
+            layer.add_rectangles([[row0 - 0.5, col0 - 0.5], [row1 - 0.5, col1 - 0.5]])
+
+    def _on_paint(self, event: Any = None) -> None:
+        if not self._own_change:
+            self._rest.start()
+
+    def _on_prompt_layer(self, event: Any = None) -> None:
+        if not self._own_change:
+            self._read.start()
+
+    def _on_mouse(self, viewer: Viewer, event: Any) -> Iterator[None]:
+        """A press and release at one place in click mode is a prompt; a drag is left to napari."""
+        start = np.array(event.pos)
+        negative = event.button == 2 or "Shift" in event.modifiers
+        yield
+        while event.type == "mouse_move":
+            yield
+        if self.mode == "box":
+            self._read.start()
+        layer = viewer.layers.selection.active
+        navigating = layer is not None and str(layer.mode) == "pan_zoom"
+        if self.mode != "click" or not navigating or np.abs(np.array(event.pos) - start).max() > 4:
+            return
+        key = NEGATIVE if negative else POSITIVE
+        if self.present(key) and self.present(IMAGE):
+            self.add_click(key, self.layers[IMAGE].world_to_data(event.position)[-2:])
+
+    def add_click(self, key: str, point: Any) -> None:
+        """Add a click at ``point`` (row, col), unless it is outside the image."""
+        height, width = self.layers[OBJECTS].data.shape if self.present(OBJECTS) else (0, 0)
+        if -0.5 <= point[0] < height - 0.5 and -0.5 <= point[1] < width - 0.5:
+            self.layers[key].add(np.asarray(point))
+
+    def _read_prompts(self) -> None:
+        """Make prompts of what is in the layers; clicks keep the order in which they were made."""
+        found: dict[Point, int] = {}
+        for key, label in ((POSITIVE, 1), (NEGATIVE, 0)):
+            if self.present(key):
+                found |= {(float(row), float(col)): label for row, col in self.layers[key].data}
+        kept = [p for p in self._order if p in found]
+        ordered = (*kept, *(p for p in found if p not in kept))
+        prompts = Prompts(points=ordered, labels=tuple(found[p] for p in ordered))
+        box = self._box()
+        self._order = ordered
+        self.prompts_edited.emit(prompts if box is None else replace(prompts, box=box))
+
+    def _box(self) -> tuple[float, float, float, float] | None:
+        """The newest shape as a box; older ones are taken away."""
+        if not self.present(BOX) or not len(self.layers[BOX].data):
+            return None
+        layer = self.layers[BOX]
+        corners = np.asarray(layer.data[-1])[:, -2:]
+        if len(layer.data) > 1:
+            with self._silent():
+                layer.selected_data = set(range(len(layer.data) - 1))
+                layer.remove_selected()
+        (row0, col0), (row1, col1) = corners.min(axis=0) + 0.5, corners.max(axis=0) + 0.5
+        return (float(row0), float(col0), float(row1), float(col1)) if row1 - row0 >= 1 and col1 - col0 >= 1 else None
+
+
+def _place(layer: Layer) -> dict[str, Any]:
+    """Where a layer is in the world, for the layers on top of it."""
+    return {"scale": layer.scale[-2:], "translate": layer.translate[-2:], "rotate": layer.rotate[-2:, -2:]}

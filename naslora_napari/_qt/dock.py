@@ -1,0 +1,313 @@
+"""The dock "NAS-LoRA": puts the panels, the canvas and the models together."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari import Viewer
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from naslora_trainer.errors import UserError
+from naslora_trainer.prompts import Prediction, Prompts
+
+from ..live import AnnotationSession, LivePredictor
+from .batch_panel import BatchPanel
+from .batching import Batching
+from .canvas import Canvas
+from .keys import Keys
+from .notify import report
+from .open_panel import OpenPanel
+from .opening import project_at
+from .prompt_panel import PromptPanel
+from .tasks import Tasks
+from .train_panel import TrainPanel
+from .training import Training
+from .widgets import wrapped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..store import Annotation, Project
+
+log = logging.getLogger("naslora_napari")
+
+
+class NasLoraDock(QWidget):
+    """Open, prompt, correct, fine-tune, segment a folder.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        The viewer it works in.
+
+    Attributes
+    ----------
+    project, session, predictor
+        The models it holds; project and session are None until something is opened.
+    """
+
+    previewChanged = Signal()
+    imageReady = Signal(str)
+    trained = Signal(dict)
+    batchFinished = Signal(dict)
+
+    def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.viewer = napari_viewer
+        self.predictor = LivePredictor()
+        self.project: Project | None = None
+        self.session: AnnotationSession | None = None
+        self.model_tasks, self.file_tasks = Tasks(self, "naslora-model"), Tasks(self, "naslora-files")
+        self.status = wrapped()
+        self.open_panel, self.prompt_panel = OpenPanel(), PromptPanel()
+        self.train_panel, self.batch_panel = TrainPanel(), BatchPanel()
+        self.canvas = Canvas(napari_viewer, self)
+        self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
+        self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
+        self._closed = False
+        self._lay_out()
+        self._connect()
+        self._keys = Keys(napari_viewer, self)
+        self.model_tasks.run(self.predictor.load, lambda _: self._show_state(), self._model_failed)
+        self._show_state()
+
+    @property
+    def busy(self) -> bool:
+        """True while the model or a file is being worked on."""
+        return self.model_tasks.busy or self.file_tasks.busy
+
+    def open_image(self, path: Path) -> None:
+        """Open the project of one image."""
+        self.open_project(path)
+
+    def open_folder(self, path: Path) -> None:
+        """Open the project of a folder of images."""
+        self.open_project(path)
+
+    def open_project(self, path: Path) -> None:
+        """Open a project, or the one that belongs to a folder or an image."""
+        self.file_tasks.run(lambda: project_at(Path(path)), self._use_project)
+
+    def show_image(self, name: str) -> None:
+        """Show an image of the project; the model prepares it in its thread."""
+        project = self.project
+        if project is None:
+            return
+        self.canvas.flush()
+        self._tell(f"Opening {name}…")
+        self.file_tasks.run(
+            lambda: (project.read_image(name), project.annotation(name)),
+            lambda found: self._use_image(project, name, *found),
+            self._image_failed,
+        )
+
+    def set_mode(self, mode: str) -> None:
+        """Choose what the mouse does: ``click``, ``box`` or ``brush``."""
+        self.prompt_panel.check_mode(mode)
+        self.canvas.set_mode(mode)  # type: ignore[arg-type]
+
+    def accept(self) -> None:
+        """Save the preview as an object."""
+        if self.session is not None:
+            self._try(self.session.accept)
+
+    def discard(self) -> None:
+        """Forget prompts and preview."""
+        if self.session is not None:
+            self.session.discard()
+
+    def undo(self) -> None:
+        """Take back the last prompt, or else the last accept."""
+        if self.session is not None:
+            self._try(self.session.undo)
+
+    def close_down(self) -> None:
+        """Save what is painted, end children and threads."""
+        if self._closed:
+            return
+        self._closed = True
+        self.canvas.close()
+        self._keys.release()
+        self.training.close()
+        self.batching.close()
+        self.model_tasks.close()
+        self.file_tasks.close()
+
+    def closeEvent(self, event: Any) -> None:
+        """Close down with the window."""
+        self.close_down()
+        super().closeEvent(event)
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and hasattr(self, "train_panel"):
+            self.train_panel.curve.follow_theme(self.palette())
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(4, 4, 4, 4)
+        self.status.setFrameShape(QFrame.Shape.StyledPanel)
+        self.status.setMargin(6)
+        for widget in (self.status, self.open_panel, self.prompt_panel, self.train_panel, self.batch_panel):
+            column.addWidget(widget)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inner)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll)
+        self.setMinimumWidth(330)
+
+    def _connect(self) -> None:
+        for asked in (self.open_panel.image_asked, self.open_panel.folder_asked, self.open_panel.project_asked):
+            asked.connect(self.open_project)
+        self.open_panel.image_chosen.connect(self.show_image)
+        self.prompt_panel.mode_chosen.connect(self.set_mode)
+        self.prompt_panel.accepted.connect(self.accept)
+        self.prompt_panel.discarded.connect(self.discard)
+        self.prompt_panel.undone.connect(self.undo)
+        self.prompt_panel.class_chosen.connect(self._choose_class)
+        self.prompt_panel.class_added.connect(self._add_class)
+        self.canvas.prompts_edited.connect(self._on_prompts_edited)
+        self.canvas.labels_painted.connect(self._on_painted)
+        self.training.finished.connect(self.trained)
+        self.training.swapped.connect(self._on_swapped)
+        self.batching.finished.connect(self.batchFinished)
+        self.model_tasks.changed.connect(self._show_state)
+        self.file_tasks.changed.connect(self._show_state)
+        self.destroyed.connect(lambda: log.debug("dock destroyed"))
+
+    def _use_project(self, project: Project) -> None:
+        self.canvas.flush()
+        self.project = project
+        self.session = AnnotationSession(project)
+        self.session.prompts_changed.connect(self._on_prompts)
+        self.session.preview_changed.connect(self._on_preview)
+        self.session.labels_changed.connect(self._on_labels)
+        names = [entry.name for entry in project.images]
+        self.open_panel.show_images(names, names[0] if names else "")
+        self.prompt_panel.show_classes(project.classes, self.session.class_id)
+        self.training.set_project(project)
+        if names:
+            self.show_image(names[0])
+        else:
+            report(UserError(f"The project {project.name} has no images.", "Open a folder with images."))
+
+    def _use_image(self, project: Project, name: str, image: np.ndarray, annotation: Annotation) -> None:
+        if project is not self.project or self.session is None:
+            return
+        self.canvas.flush()
+        self.canvas.clear()
+        self.session.open(name, annotation)
+        self.canvas.show_image(name, image, annotation.labels)
+        self.open_panel.images.setCurrentText(name)
+        self.model_tasks.run(
+            lambda: self.predictor.set_image(image), lambda _: self._on_encoded(name), self._image_failed
+        )
+
+    def _on_encoded(self, name: str) -> None:
+        self._ask_model()
+        self.imageReady.emit(name)
+
+    def _on_prompts_edited(self, prompts: Prompts) -> None:
+        if self.session is not None:
+            self.session.set_prompts(prompts)
+
+    def _on_prompts(self, prompts: Prompts) -> None:
+        self.canvas.show_prompts(prompts)
+        self._ask_model()
+        self._show_state()
+
+    def _ask_model(self) -> None:
+        """Answer the current prompts in the model's thread; only the newest waiting question counts."""
+        session = self.session
+        if session is None or session.prompts.empty or not self.predictor.is_ready:
+            return
+        asked, name = session.prompts, session.name
+
+        def answered(prediction: Prediction) -> None:
+            if session is self.session and session.name == name and session.prompts == asked:
+                session.show(prediction)
+
+        self.model_tasks.run(lambda: self.predictor.predict(asked), answered, latest_only=True)
+
+    def _on_preview(self, prediction: Prediction | None) -> None:
+        self.canvas.show_preview(prediction)
+        self._show_state()
+        self.previewChanged.emit()
+
+    def _on_labels(self, ids: tuple[int, ...]) -> None:
+        if self.session is not None:
+            self.canvas.show_labels(self.session.labels)
+        self.training.show_readiness()
+        self._show_state()
+
+    def _on_painted(self, labels: np.ndarray) -> None:
+        session = self.session
+        if session is None or not session.name or labels.shape != session.labels.shape:
+            return
+        if self._try(lambda: session.brush(labels)):
+            self.training.show_readiness()
+
+    def _on_swapped(self) -> None:
+        self._ask_model()
+        self._show_state()
+
+    def _choose_class(self, class_id: int) -> None:
+        if self.session is not None:
+            self.session.class_id = class_id
+
+    def _add_class(self, name: str) -> None:
+        if self.project is None or self.session is None:
+            return
+        info = self._try(lambda: self.project.add_class(name))  # type: ignore[union-attr]
+        if info is not None:
+            self.session.class_id = info.id
+            self.prompt_panel.show_classes(self.project.classes, info.id)
+
+    def _try(self, action: Any) -> Any:
+        try:
+            return action()
+        except Exception as error:
+            report(error)
+            return None
+
+    def _model_failed(self, error: BaseException) -> None:
+        report(error)
+        self._tell(f"The model could not be loaded: {error}")
+
+    def _image_failed(self, error: BaseException) -> None:
+        report(error)
+        self._tell(str(error))
+
+    def _tell(self, message: str) -> None:
+        self.status.setText(f"{message}\nModel: {self.predictor.version}")
+
+    def _show_state(self) -> None:
+        if self._closed:
+            return
+        session = self.session
+        has_prompt = session is not None and not session.prompts.empty
+        has_preview = session is not None and session.preview is not None
+        self.prompt_panel.show_state(has_prompt, has_preview, session is not None and session.can_undo)
+        self._tell(self._next_step(has_prompt, has_preview))
+
+    def _next_step(self, has_prompt: bool, has_preview: bool) -> str:
+        """What the person can do now, in one sentence."""
+        if self.session is None or not self.session.name:
+            return "Open an image or a folder to begin."
+        if not self.predictor.is_ready:
+            return "The model prepares the image…"
+        if has_preview:
+            return "Accept the mask (A), or click where it is wrong."
+        if has_prompt:
+            return "The model answers…"
+        return "Click on an object, or drag a box around it."

@@ -1,0 +1,68 @@
+"""Events of a child process, ten times a second, in the GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from ..jobs import Job
+
+POLL_MS = 100
+
+
+class Polling(QObject):
+    """Polls one job at a time.
+
+    Parameters
+    ----------
+    parent : QObject
+        Owner.
+    on_event : callable
+        Gets every event; of the ``progress`` events of one poll only the newest.
+    """
+
+    def __init__(self, parent: QObject, on_event: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(parent)
+        self.job: Job | None = None
+        self._on_event = on_event
+        self._timer = QTimer(self, interval=POLL_MS)
+        self._timer.timeout.connect(self._poll)
+
+    @property
+    def running(self) -> bool:
+        """True from :meth:`start` until the last event was handed over."""
+        return self.job is not None
+
+    def start(self, job: Job) -> None:
+        """Start ``job`` and poll it."""
+        job.start()
+        self.job = job
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def close(self) -> None:
+        """Stop polling, and the job with it; nothing is handed over any more."""
+        self._timer.stop()
+        if self.job is not None:
+            self.job.cancel()
+            self.job = None
+
+    def _poll(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        ended = not job.running  # asked before the last poll, so that no event is left behind
+        events = job.poll()
+        if ended:
+            self.job = None
+            self._timer.stop()
+        newest = max((i for i, event in enumerate(events) if event["event"] == "progress"), default=-1)
+        for i, event in enumerate(events):
+            if event["event"] != "progress" or i == newest:
+                self._on_event(event)

@@ -1,0 +1,89 @@
+"""Say what the object is, see the mask, accept it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QInputDialog, QLabel
+
+from ..store.records import ClassInfo
+from .widgets import Panel, button, wrapped
+
+MODES = {
+    "click": ("Click", "Left: on the object. Right, or Shift + left: background. (key C)"),
+    "box": ("Box", "Drag a box around the object (key B)"),
+    "brush": ("Brush", "Paint or erase on the accepted objects (key P)"),
+}
+ADD_CLASS = "New class…"
+
+
+class PromptPanel(Panel):
+    """Mode of the mouse, class, and what to do with the mask."""
+
+    mode_chosen = Signal(str)
+    accepted = Signal()
+    discarded = Signal()
+    undone = Signal()
+    class_chosen = Signal(int)
+    class_added = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__("2  Prompt and correct")
+        self.mode_buttons = {}
+        group = QButtonGroup(self)
+        row = QHBoxLayout()
+        for mode, (text, tooltip) in MODES.items():
+            made = button(text, lambda mode=mode: self.mode_chosen.emit(mode), tooltip, checkable=True)
+            group.addButton(made)
+            row.addWidget(made)
+            self.mode_buttons[mode] = made
+        self.mode_buttons["click"].setChecked(True)
+        self.rows.addLayout(row)
+        self.add(wrapped("Left click: object. Right click: background."))
+        self.class_box = QComboBox()
+        self.class_box.setToolTip("Class of the next object")
+        self.class_box.activated.connect(self._on_class)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Class"))
+        row.addWidget(self.class_box, 1)
+        self.rows.addLayout(row)
+        self.accept_button = button("Accept (A)", self.accepted.emit, "Save the mask as an object (A or Enter)")
+        self.discard_button = button("Discard (Esc)", self.discarded.emit, "Forget prompts and mask")
+        self.undo_button = button("Undo (U)", self.undone.emit, "Take back the last prompt, or the last accept")
+        row = QHBoxLayout()
+        for widget in (self.accept_button, self.discard_button, self.undo_button):
+            row.addWidget(widget)
+        self.rows.addLayout(row)
+        self._chosen = 0
+
+    def show_classes(self, classes: Sequence[ClassInfo], current: int) -> None:
+        """Fill the class list."""
+        self.class_box.clear()
+        for info in classes:
+            self.class_box.addItem(info.name, info.id)
+        if classes:
+            self.class_box.addItem(ADD_CLASS)
+        self._chosen = max(0, self.class_box.findData(current))
+        self.class_box.setCurrentIndex(self._chosen)
+
+    def show_state(self, has_prompt: bool, has_preview: bool, can_undo: bool) -> None:
+        """Enable what makes sense now."""
+        self.accept_button.setEnabled(has_preview)
+        self.discard_button.setEnabled(has_prompt)
+        self.undo_button.setEnabled(can_undo)
+
+    def check_mode(self, mode: str) -> None:
+        """Show which mode is on."""
+        if mode in self.mode_buttons:
+            self.mode_buttons[mode].setChecked(True)
+
+    def _on_class(self, index: int) -> None:
+        if self.class_box.itemData(index) is not None:
+            self._chosen = index
+            self.class_chosen.emit(int(self.class_box.itemData(index)))
+            return
+        name, given = QInputDialog.getText(self, "New class", "Name of the class:")
+        self.class_box.setCurrentIndex(self._chosen)
+        if given and name.strip():
+            self.class_added.emit(name.strip())

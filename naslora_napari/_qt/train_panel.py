@@ -1,0 +1,88 @@
+"""Fine-tune on my labels: one button, a live curve, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QProgressBar
+
+from .curve import Curve
+from .widgets import Panel, button, wrapped
+
+PRESETS = {
+    "quick": "64 steps: minutes on a laptop",
+    "standard": "200 steps",
+    "thorough": "600 steps: for a GPU, or overnight",
+}
+
+
+class TrainPanel(Panel):
+    """The button, its progress, and the way back."""
+
+    started = Signal(str)
+    cancelled = Signal()
+    rolled_back = Signal()
+    forced = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("3  Fine-tune")
+        self.start_button = button("Fine-tune on my labels", lambda: self.started.emit(self.preset.currentText()))
+        self.cancel_button = button(
+            "Cancel", self.cancelled.emit, "Stop the training; labels and model stay as they are"
+        )
+        self.preset = QComboBox()
+        for name, tooltip in PRESETS.items():
+            self.preset.addItem(name)
+            self.preset.setItemData(self.preset.count() - 1, tooltip, 3)  # Qt.ToolTipRole
+        row = QHBoxLayout()
+        row.addWidget(self.start_button, 1)
+        row.addWidget(self.preset)
+        self.rows.addLayout(row)
+        self.progress = QProgressBar()
+        self.stage = wrapped()
+        row = QHBoxLayout()
+        row.addWidget(self.progress, 1)
+        row.addWidget(self.cancel_button)
+        self.rows.addLayout(row)
+        self.curve = Curve()
+        self.rollback_button = button("Back to the previous model", self.rolled_back.emit)
+        self.force_button = button("Use the new model anyway", self.forced.emit)
+        self.add(self.stage, self.curve, self.rollback_button, self.force_button)
+        for widget in (self.progress, self.cancel_button, self.curve, self.rollback_button, self.force_button):
+            widget.hide()
+
+    def show_running(self, running: bool) -> None:
+        """Show or hide progress and cancel."""
+        self.progress.setVisible(running)
+        self.cancel_button.setVisible(running)
+        self.cancel_button.setEnabled(running)
+        self.preset.setEnabled(not running)
+        if running:
+            self.force_button.hide()
+            self.curve.show()
+            self.progress.setRange(0, 0)
+            self.stage.setText("Preparing the labels…")
+
+    def show_event(self, event: dict[str, Any]) -> None:
+        """Show one event of the training process."""
+        kind = event["event"]
+        if kind == "started":
+            self.curve.start(int(event["steps"]))
+            objects = event["objects"]
+            trained = objects["train"] + objects["search"]
+            self.stage.setText(f"{trained} objects train, {objects['validation']} judge.")
+        elif kind == "progress":
+            self.progress.setRange(0, int(event["steps"]))
+            self.progress.setValue(int(event["step"]))
+            left = f", about {_duration(event['eta_s'])} left" if event.get("eta_s") else ""
+            self.stage.setText(f"Stage: {event['stage']}{left}")
+            if event.get("loss") is not None:
+                self.curve.add("loss", event["step"], event["loss"])
+        elif kind == "metric":
+            self.curve.add("click", event["step"], event["click_dice"])
+            self.curve.add("box", event["step"], event["box_dice"])
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

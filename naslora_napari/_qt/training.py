@@ -1,0 +1,194 @@
+"""From the button to the swap: snapshot, child process, verdict, new model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from naslora_trainer.config import FineTuneConfig
+
+from ..jobs import finetune_job
+from ..live import LivePredictor
+from .notify import report, tell, warn
+from .polling import Polling
+from .tasks import Tasks
+from .train_panel import TrainPanel
+
+if TYPE_CHECKING:
+    from ..store import Project
+
+
+class Training(QObject):
+    """One fine-tune at a time, and the swap of its result into the live predictor.
+
+    Parameters
+    ----------
+    panel : TrainPanel
+        What the person sees.
+    predictor : LivePredictor
+        Gets the new model.
+    model_tasks, file_tasks : Tasks
+        Threads for the model and for files.
+    """
+
+    #: A training ended: its last event, with ``swapped`` in it.
+    finished = Signal(dict)
+    #: Another model answers.
+    swapped = Signal()
+
+    def __init__(self, panel: TrainPanel, predictor: LivePredictor, model_tasks: Tasks, file_tasks: Tasks) -> None:
+        super().__init__(panel)
+        self.panel, self.predictor = panel, predictor
+        self.model_tasks, self.file_tasks = model_tasks, file_tasks
+        self.project: Project | None = None
+        self.adapter_path: Path | None = None
+        self._previous_path: Path | None = None
+        self._kept: Path | None = None
+        self._run_dir: Path | None = None
+        self._preparing = False
+        self._polling = Polling(self, self._on_event)
+        panel.started.connect(self.start)
+        panel.cancelled.connect(self.cancel)
+        panel.rolled_back.connect(self.rollback)
+        panel.forced.connect(self._force)
+
+    @property
+    def running(self) -> bool:
+        """True from the button until the last event."""
+        return self._preparing or self._polling.running
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the child, while there is one."""
+        return self._polling.job.pid if self._polling.job is not None else None
+
+    def set_project(self, project: Project) -> None:
+        """Train on the labels of ``project`` from now on."""
+        self.project = project
+        self.show_readiness()
+
+    def show_readiness(self) -> None:
+        """Enable the button, or say what is missing."""
+        if self.project is None or self.running:
+            self.panel.start_button.setEnabled(False)
+            return
+        summary = self.project.summary()
+        ready = summary.objects >= 2
+        self.panel.start_button.setEnabled(ready)
+        if not ready:
+            hint = "Accept at least two objects, better ten on four images, to fine-tune."
+        else:
+            hint = f"{summary.objects} objects on {summary.annotated} images are ready to train on."
+        self.panel.start_button.setToolTip(hint)
+        self.panel.stage.setText(hint)
+
+    def start(self, preset: str) -> None:
+        """Take a snapshot of all labels in a thread, then start the child."""
+        if self.project is None or self.running:
+            return
+        self._preparing = True
+        self.panel.show_running(True)
+        self.panel.start_button.setEnabled(False)
+        compare = "" if self.adapter_path is None else str(self.adapter_path)
+        project, base = self.project, self.predictor.base
+        config = FineTuneConfig.checked(preset=preset, base=base, compare_with=compare)
+        self.file_tasks.run(lambda: project.new_run(config), self._launch, self._failed)
+
+    def cancel(self) -> None:
+        """Stop; labels and model stay as they are."""
+        self.panel.cancel_button.setEnabled(False)
+        self.panel.stage.setText("Stopping…")
+        self._preparing = False
+        self._polling.cancel()
+        if not self._polling.running:
+            self._end({"event": "result", "status": "cancelled"})
+
+    def rollback(self) -> None:
+        """Bring the previous model back."""
+        self.panel.rollback_button.setEnabled(False)
+        self.model_tasks.run(self.predictor.rollback, self._rolled_back, self._swap_failed)
+
+    def close(self) -> None:
+        """End the child."""
+        self._preparing = False
+        self._polling.close()
+
+    def _launch(self, run_dir: Path) -> None:
+        if not self._preparing:
+            return  # cancelled meanwhile
+        self._preparing = False
+        self._run_dir = run_dir
+        try:
+            self._polling.start(finetune_job(run_dir))
+        except Exception as error:
+            self._failed(error)
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        self.panel.show_event(event)
+        if event["event"] == "warning":
+            warn(event["message"])
+        elif event["event"] == "error":
+            warn(f"{event['message']} {event.get('hint', '')}".strip())
+            self._end(event, "The training ended with an error; labels and model are as they were.")
+        elif event["event"] == "result" and event["status"] == "cancelled":
+            self._end(event)
+        elif event["event"] == "result":
+            self._adopt(event)
+
+    def _adopt(self, event: dict[str, Any]) -> None:
+        """Keep the adapter in the project, and use it if it is better."""
+        project, run_dir = self.project, self._run_dir
+        if project is None or run_dir is None:
+            return
+        self.panel.stage.setText("Putting the new model in place…" if event["better"] else event["reason"])
+
+        def kept(path: Path) -> None:
+            if event["better"]:
+                self._swap(path, event)
+                return
+            self._kept = path
+            self.panel.force_button.show()
+            self._end(event, f"{event['reason']} The one in use stays.")
+            warn(f"{event['reason']} The one in use stays.")
+
+        self.file_tasks.run(lambda: project.adopt(run_dir), kept, self._failed)
+
+    def _swap(self, path: Path, event: dict[str, Any]) -> None:
+        def done(version: str) -> None:
+            self._previous_path, self.adapter_path = self.adapter_path, path
+            self.panel.rollback_button.show()
+            self.panel.rollback_button.setEnabled(True)
+            tell(f"New model in place. {event['reason']}")
+            self._end({**event, "swapped": True, "version": version}, event["reason"])
+            self.swapped.emit()
+
+        self.model_tasks.run(lambda: self.predictor.swap(path), done, self._failed)
+
+    def _force(self) -> None:
+        self.panel.force_button.hide()
+        if self._kept is not None:
+            self._swap(self._kept, {"event": "result", "reason": "It is the one you chose to use anyway."})
+
+    def _rolled_back(self, version: str) -> None:
+        self._previous_path, self.adapter_path = self.adapter_path, self._previous_path
+        self.panel.rollback_button.setEnabled(True)
+        tell(f"The previous model answers again ({version}).")
+        self.swapped.emit()
+
+    def _swap_failed(self, error: BaseException) -> None:
+        self.panel.rollback_button.setEnabled(True)
+        report(error)
+
+    def _failed(self, error: BaseException) -> None:
+        report(error)
+        self._end({"event": "error", "message": str(error)}, str(error))
+
+    def _end(self, event: dict[str, Any], message: str = "") -> None:
+        self._preparing = False
+        self.panel.show_running(False)
+        self.show_readiness()
+        if message:
+            self.panel.stage.setText(message)
+        self.finished.emit({"swapped": False, **event})
