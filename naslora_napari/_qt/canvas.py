@@ -44,6 +44,7 @@ class Canvas(QObject):
         self.layers: dict[str, Layer] = {}
         self._order: tuple[Point, ...] = ()
         self._own_change = False
+        self._dragging = False
         self._rest = QTimer(self, singleShot=True, interval=BRUSH_REST_MS)
         self._rest.timeout.connect(self.flush)
         self._read = QTimer(self, singleShot=True, interval=0)
@@ -113,10 +114,11 @@ class Canvas(QObject):
         self._order = prompts.points
         with self._silent():
             for key, wanted in ((POSITIVE, 1), (NEGATIVE, 0)):
-                if self.present(key):
-                    points = [p for p, label in zip(prompts.points, prompts.labels, strict=True) if label == wanted]
-                    self.layers[key].data = np.array(points, float).reshape(-1, 2)
-            if self.present(BOX):
+                points = [p for p, label in zip(prompts.points, prompts.labels, strict=True) if label == wanted]
+                data = np.array(points, float).reshape(-1, 2)
+                if self.present(key) and not np.array_equal(self.layers[key].data, data):
+                    self.layers[key].data = data
+            if self.present(BOX) and self._box() != prompts.box:
                 self._draw_box(prompts)
 
     def show_preview(self, prediction: Prediction | None) -> None:
@@ -166,20 +168,22 @@ class Canvas(QObject):
             self._rest.start()
 
     def _on_prompt_layer(self, event: Any = None) -> None:
-        if not self._own_change:
+        if not self._own_change and not self._dragging:  # a shape that is being drawn is not a prompt yet
             self._read.start()
 
     def _on_mouse(self, viewer: Viewer, event: Any) -> Iterator[None]:
         """A press and release at one place in click mode is a prompt; a drag is left to napari."""
         start = np.array(event.pos)
         negative = event.button == 2 or "Shift" in event.modifiers
+        layer = viewer.layers.selection.active
+        navigating = layer is not None and str(layer.mode) == "pan_zoom"
+        self._dragging = True
         yield
         while event.type == "mouse_move":
             yield
-        if self.mode == "box":
+        self._dragging = False
+        if not navigating and layer in (self.layers.get(key) for key in (POSITIVE, NEGATIVE, BOX)):
             self._read.start()
-        layer = viewer.layers.selection.active
-        navigating = layer is not None and str(layer.mode) == "pan_zoom"
         if self.mode != "click" or not navigating or np.abs(np.array(event.pos) - start).max() > 4:
             return
         key = NEGATIVE if negative else POSITIVE

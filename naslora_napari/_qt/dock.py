@@ -196,6 +196,7 @@ class NasLoraDock(QWidget):
         self.open_panel.show_images(names, names[0] if names else "")
         self.prompt_panel.show_classes(project.classes, self.session.class_id)
         self.training.set_project(project)
+        self._show_counts()
         if names:
             self.show_image(names[0])
         else:
@@ -208,6 +209,8 @@ class NasLoraDock(QWidget):
         self.canvas.clear()
         self.session.open(name, annotation)
         self.canvas.show_image(name, image, annotation.labels)
+        for layer in self.canvas.layers.values():
+            self._keys.bind(layer)
         self.open_panel.images.setCurrentText(name)
         self.model_tasks.run(
             lambda: self.predictor.set_image(image), lambda _: self._on_encoded(name), self._image_failed
@@ -247,7 +250,7 @@ class NasLoraDock(QWidget):
     def _on_labels(self, ids: tuple[int, ...]) -> None:
         if self.session is not None:
             self.canvas.show_labels(self.session.labels)
-        self.training.show_readiness()
+        self._show_counts()
         self._show_state()
 
     def _on_painted(self, labels: np.ndarray) -> None:
@@ -255,7 +258,12 @@ class NasLoraDock(QWidget):
         if session is None or not session.name or labels.shape != session.labels.shape:
             return
         if self._try(lambda: session.brush(labels)):
-            self.training.show_readiness()
+            self._show_counts()
+
+    def _show_counts(self) -> None:
+        if self.project is not None:
+            self.open_panel.show_summary(self.project.summary())
+        self.training.show_readiness()
 
     def _on_swapped(self) -> None:
         self._ask_model()

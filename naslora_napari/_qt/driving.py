@@ -1,4 +1,4 @@
-"""Real mouse events at a place in the data, as tests and the demo give them. The only use of napari's private canvas."""
+"""Real mouse events at a place in the data, as tests and the demo give them; the only use of a private canvas."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari import Viewer
+from napari.layers import Labels, Layer
 
 if TYPE_CHECKING:
     from .dock import NasLoraDock
@@ -34,11 +35,20 @@ class Keys:
             "PageUp": lambda: dock.open_panel.step(-1),
             "PageDown": lambda: dock.open_panel.step(1),
         }
-        self._bound = list(actions)
+        self._actions = actions
+        self._undo = dock.undo
         for key, action in actions.items():
             viewer.bind_key(key, lambda _viewer, action=action: action(), overwrite=True)
 
+    def bind(self, layer: Layer) -> None:
+        """Bind the keys to a layer of the dock as well: a layer's own keys (A: select all) come before the viewer's."""
+        actions = dict(self._actions)
+        if not isinstance(layer, Labels):  # there Ctrl+Z takes back strokes
+            actions["Control-Z"] = self._undo
+        for key, action in actions.items():
+            layer.bind_key(key, lambda _layer, action=action: action(), overwrite=True)
+
     def release(self) -> None:
         """Unbind them."""
-        for key in self._bound:
+        for key in self._actions:
             self._viewer.bind_key(key, None, overwrite=True)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 
 from naslora_trainer.images import IMAGE_SUFFIXES
 
+from ..store import ProjectSummary
 from .widgets import Panel, button, wrapped
 
 
@@ -46,6 +47,7 @@ class OpenPanel(Panel):
         self.rows.addLayout(row)
         self.summary = wrapped()
         self.add(self.summary)
+        self.summary.setText("Nothing is open yet.")
         self.show_images([], "")
 
     def show_images(self, names: Sequence[str], current: str) -> None:
@@ -55,6 +57,10 @@ class OpenPanel(Panel):
         self.images.setCurrentText(current)
         for widget in (self.images, self.previous_button, self.next_button):
             widget.setEnabled(len(names) > 0)
+
+    def show_summary(self, summary: ProjectSummary) -> None:
+        """Show how much is labelled."""
+        self.summary.setText(f"{summary.objects} objects on {summary.annotated} of {summary.images} images")
 
     def step(self, by: int) -> None:
         """Go to the next or the previous image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QInputDialog, QLabel
@@ -34,7 +35,7 @@ class PromptPanel(Panel):
         group = QButtonGroup(self)
         row = QHBoxLayout()
         for mode, (text, tooltip) in MODES.items():
-            made = button(text, lambda mode=mode: self.mode_chosen.emit(mode), tooltip, checkable=True)
+            made = button(text, partial(self.mode_chosen.emit, mode), tooltip, checkable=True)
             group.addButton(made)
             row.addWidget(made)
             self.mode_buttons[mode] = made

@@ -53,6 +53,7 @@ class Training(QObject):
         panel.cancelled.connect(self.cancel)
         panel.rolled_back.connect(self.rollback)
         panel.forced.connect(self._force)
+        self.show_readiness()
 
     @property
     def running(self) -> bool:
@@ -71,8 +72,11 @@ class Training(QObject):
 
     def show_readiness(self) -> None:
         """Enable the button, or say what is missing."""
-        if self.project is None or self.running:
-            self.panel.start_button.setEnabled(False)
+        self.panel.start_button.setEnabled(False)
+        if self.running:
+            return
+        if self.project is None:
+            self.panel.stage.setText("Open images and accept objects first.")
             return
         summary = self.project.summary()
         ready = summary.objects >= 2
