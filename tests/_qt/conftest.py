@@ -1,0 +1,122 @@
+"""A real window with the dock open on two sample images."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari import Viewer
+from napari.utils.notifications import notification_manager
+from pytestqt.qtbot import QtBot
+
+from naslora_napari._qt import driving
+from naslora_napari._qt.dock import NasLoraDock
+from naslora_napari.store import Project
+from naslora_resources.samples import sample_folder
+from naslora_trainer.images import read_labels
+from naslora_trainer.prompts import Prediction
+
+FIRST, SECOND = "00", "02"
+WAIT_MS = 60_000
+
+
+def truth(name: str) -> np.ndarray:
+    """Return the label image of a sample tile."""
+    return read_labels(sample_folder("labelled") / "masks" / f"{name}.png")
+
+
+def large_objects(name: str = FIRST) -> list[np.ndarray]:
+    """Return the masks ``(H, W)`` bool of a tile's objects, the largest first."""
+    labels = truth(name)
+    ids = sorted(np.unique(labels)[1:], key=lambda i: -int((labels == i).sum()))
+    return [labels == i for i in ids]
+
+
+def messages() -> list[str]:
+    """Return what napari has told the person so far."""
+    return [str(record.message) for record in notification_manager.records]
+
+
+@dataclass
+class Window:
+    """The viewer, the dock in it, and how to wait for them."""
+
+    viewer: Viewer
+    dock: NasLoraDock
+    qtbot: QtBot
+    folder: Path
+
+    @property
+    def image(self) -> Any:
+        """The image layer."""
+        return self.dock.canvas.layers["Image"]
+
+    @property
+    def preview(self) -> np.ndarray:
+        """What the preview layer shows, ``(H, W)`` bool."""
+        return np.asarray(self.dock.canvas.layers["Preview"].data) > 0
+
+    def until(self, condition: Callable[[], bool], timeout: int = WAIT_MS) -> None:
+        """Wait while the window works."""
+        self.qtbot.waitUntil(condition, timeout=timeout)
+
+    def settle(self) -> None:
+        """Wait until neither the model nor a file is being worked on, and every event was handled."""
+        self.until(lambda: not self.dock.busy)
+        self.qtbot.wait(30)
+        self.until(lambda: not self.dock.busy)
+
+    def open(self, path: Path) -> None:
+        """Open a path and wait for the first image."""
+        with self.qtbot.waitSignal(self.dock.imageReady, timeout=WAIT_MS):
+            self.dock.open_project(path)
+        self.settle()
+
+    def click(self, point: Any, **how: Any) -> None:
+        """Click on a place of the image, ``(row, col)``, and wait for what comes of it."""
+        driving.click(self.viewer, self.image, point, **how)
+        self.qtbot.wait(30)
+        self.settle()
+
+    def press(self, key: Any, *modifiers: Any) -> None:
+        """Press a key over the canvas."""
+        driving.press(self.viewer, key, *modifiers)
+        self.settle()
+
+    def answer(self) -> Prediction:
+        """Return the model's answer, which has to be there."""
+        assert self.dock.session is not None and self.dock.session.preview is not None
+        return self.dock.session.preview
+
+    def on_disk(self, name: str = FIRST) -> np.ndarray:
+        """Return the accepted objects as a fresh program reads them from the project's files."""
+        assert self.dock.project is not None
+        return Project.open(self.dock.project.path).annotation(name).labels
+
+
+@pytest.fixture
+def closed_window(make_napari_viewer: Callable[..., Viewer], qtbot: QtBot, tmp_path: Path) -> Iterator[Window]:
+    """A window with the dock, in which nothing is open yet."""
+    folder = tmp_path / "nuclei"
+    folder.mkdir()
+    for name in (FIRST, SECOND):
+        shutil.copy(sample_folder("labelled") / "images" / f"{name}.png", folder)
+    notification_manager.records.clear()
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    dock = NasLoraDock(viewer)
+    viewer.window.add_dock_widget(dock, name="NAS-LoRA", area="right")
+    yield Window(viewer, dock, qtbot, folder)
+    dock.close_down()
+
+
+@pytest.fixture
+def window(closed_window: Window) -> Window:
+    """A window in which the folder is open and the model has seen the first image."""
+    closed_window.open(closed_window.folder)
+    return closed_window

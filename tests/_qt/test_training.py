@@ -1,0 +1,78 @@
+"""Fine-tune, swap, go back; a training that dies leaves everything as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+from qtpy.QtCore import Qt
+
+from naslora_trainer import config
+
+from .conftest import FIRST, SECOND, WAIT_MS, Window, messages, truth
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
+    """A window with a labelled project, and a preset that is done in seconds."""
+    monkeypatch.setitem(config.PRESET_STEPS, "quick", 5)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    project = window.dock.project
+    assert project is not None
+    for name in (FIRST, SECOND):
+        labels = truth(name)
+        labels[labels > 3] = 0  # a few objects are quick to judge
+        project.import_labels(name, labels, False)
+    window.open(project.path)
+    return window
+
+
+def test_the_button_is_off_without_labels(window: Window) -> None:
+    assert not window.dock.train_panel.start_button.isEnabled()
+    assert "object" in window.dock.train_panel.stage.text()
+
+
+def test_fine_tune_swap_and_go_back(labelled: Window) -> None:
+    window, dock = labelled, labelled.dock
+    before = messages()
+    with window.qtbot.waitSignal(dock.trained, timeout=3 * WAIT_MS) as ended:
+        window.qtbot.mouseClick(dock.train_panel.start_button, LEFT)
+    result: dict[str, Any] = ended.args[0]
+    assert result["status"] == "done"
+    assert len(dock.train_panel.curve.points["click"]) >= 2
+    assert dock.train_panel.curve.points["loss"]
+    assert result["swapped"] == result["better"]
+    assert len(messages()) > len(before)
+    if not result["swapped"]:
+        assert dock.predictor.version == "litemedsam"
+        window.qtbot.mouseClick(dock.train_panel.force_button, LEFT)
+    window.until(lambda: dock.predictor.version.startswith("litemedsam+"))
+    window.settle()
+    assert dock.project is not None and len(dock.project.adapters()) == 1
+    window.click((64, 64))
+    assert window.answer().version == dock.predictor.version
+
+    window.qtbot.mouseClick(dock.train_panel.rollback_button, LEFT)
+    window.until(lambda: dock.predictor.version == "litemedsam")
+    window.settle()
+    assert window.answer().version == "litemedsam"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_training_is_told(labelled: Window) -> None:
+    window, dock = labelled, labelled.dock
+    with window.qtbot.waitSignal(dock.trained, timeout=2 * WAIT_MS) as ended:
+        window.qtbot.mouseClick(dock.train_panel.start_button, LEFT)
+        window.until(lambda: dock.training.process_id is not None)
+        process = dock.training.process_id
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+    assert ended.args[0]["event"] == "error"
+    assert any("killed" in message for message in messages())
+    assert dock.predictor.version == "litemedsam"
+    assert dock.train_panel.start_button.isEnabled()
