@@ -1,0 +1,119 @@
+"""All objects of an image, without a person: segment-anything's mask generator on the live model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.modeling import Sam
+from torch import Tensor
+
+#: Points on a side of the grid of prompts. The cost is its square.
+GRID = 8
+#: Sides of the boxes around each grid point for a model that only knows boxes, in pixels of its input frame / 256.
+BOX_SIDES = (24, 48, 96)
+#: Masks that cover more of the image are background.
+LARGEST_SHARE = 0.6
+#: A mask of which less than this share is still free is a part of what is there already.
+FREE_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class AutoMasks:
+    """Objects of one image.
+
+    Attributes
+    ----------
+    labels : ndarray
+        ``(H, W)`` int32: 0 background, 1..N objects, the best first.
+    confidence : ndarray
+        ``(N,)`` float: predicted IoU of each, 0 to 1.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int = GRID) -> AutoMasks:
+    """Find all objects of ``image``.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model.
+    learned : sequence of str
+        What it was trained on (see :func:`naslora_trainer.models.learned_prompts`).
+    image : ndarray
+        ``(H, W, 3)`` uint8.
+    grid : int
+        Prompts on each side of the image.
+    """
+    generator = SamAutomaticMaskGenerator(
+        sam,
+        points_per_side=grid,
+        points_per_batch=32,
+        pred_iou_thresh=0.6,
+        stability_score_thresh=0.85,
+        box_nms_thresh=0.5,
+        output_mode="binary_mask",
+    )
+    if "point" not in learned:
+        generator.predictor = _BoxesAroundPoints(sam)
+    elif "multimask" not in learned:
+        generator.predictor = _OneMask(sam)
+    found = generator.generate(image)
+    return paint([mask["segmentation"] for mask in found], [mask["predicted_iou"] for mask in found], image.shape[:2])
+
+
+def paint(masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int, ...]) -> AutoMasks:
+    """Make one label image of masks that may overlap: the better one keeps the pixels.
+
+    Parameters
+    ----------
+    masks : sequence of ndarray
+        ``(H, W)`` bool each.
+    scores : sequence of float
+        How good each is; clipped to 0..1.
+    shape : tuple of int
+        (H, W).
+    """
+    labels = np.zeros(shape[:2], np.int32)
+    confidence: list[float] = []
+    for i in np.argsort(-np.asarray(scores, float), kind="stable"):
+        free = masks[i] & (labels == 0)
+        if masks[i].mean() <= LARGEST_SHARE and free.any() and free.sum() >= FREE_SHARE * masks[i].sum():
+            confidence.append(float(np.clip(scores[i], 0, 1)))
+            labels[free] = len(confidence)
+    return AutoMasks(labels, np.array(confidence))
+
+
+class _OneMask(SamPredictor):
+    """A predictor for models that answer a click with one mask."""
+
+    def predict_torch(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return super().predict_torch(*args, **{**kwargs, "multimask_output": False})
+
+
+class _BoxesAroundPoints(SamPredictor):
+    """A predictor for models that only know boxes: a point is asked for as boxes of several sizes around it."""
+
+    def predict_torch(
+        self, point_coords: Tensor, point_labels: Tensor, return_logits: bool = False, **_: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        half = torch.tensor(BOX_SIDES, device=self.device) * self.model.image_encoder.img_size / 512
+        low = point_coords - half[None, :, None]
+        boxes = torch.cat([low, point_coords + half[None, :, None]], dim=-1).clamp_min(0)
+        height, width = self.input_size
+        limit = torch.tensor([width, height, width, height], device=self.device)
+        masks, scores, low_res = super().predict_torch(
+            None,
+            None,
+            boxes=torch.minimum(boxes, limit).flatten(0, 1),
+            multimask_output=False,
+            return_logits=return_logits,
+        )
+        return tuple(part.view(len(point_coords), len(BOX_SIDES), *part.shape[2:]) for part in (masks, scores, low_res))  # type: ignore[return-value]
