@@ -34,8 +34,8 @@ def evaluate_folder(
     adapter : Path, optional
         Adapter file.
     kinds : sequence of str
-        ``point``, ``box`` (see :func:`naslora_trainer.evaluate.evaluate`) and ``auto``: ``precision``, ``recall``, ``f1``
-        at IoU 0.5 over all objects, and ``ap``, the mean of TP / (TP + FP + FN) over IoU 0.50 to 0.95.
+        ``point``, ``box`` (see :func:`naslora_trainer.evaluate.evaluate`), and ``auto``: ``precision``, ``recall`` and
+        ``f1`` at IoU 0.5 over all objects, and ``ap``, the mean of TP / (TP + FP + FN) over IoU 0.50 to 0.95.
     clicks : int
         Simulated clicks on each object.
     device : str

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from naslora_napari.jobs import child_environment, finetune_command, segment_command
 from naslora_napari.jobs.commands import cores
 

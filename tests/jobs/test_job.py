@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from naslora_napari.jobs import Event, Job, run_to_end
 from naslora_napari.jobs.job import MOST_EVENTS
 from naslora_trainer.errors import UserError
