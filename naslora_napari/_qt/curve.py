@@ -16,15 +16,15 @@ class Curve(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._plot = pyqtgraph.PlotWidget(background=None)
-        self._plot.setMinimumHeight(150)
+        self._plot.setFixedHeight(170)
         self._plot.setMouseEnabled(False, False)
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
-        self._legend = self._plot.addLegend(offset=(-5, 5), labelTextSize="8pt")
+        self._legend = self._plot.addLegend(offset=(8, 1), labelTextSize="8pt", colCount=3)
         self._lines = {
             "loss": self._plot.plot(pen=pyqtgraph.mkPen(LOSS, width=1.5), name="loss"),
-            "click": self._line(CLICKS, "Dice, one click", "o"),
-            "box": self._line(BOXES, "Dice, box", "s"),
+            "click": self._line(CLICKS, "Dice: click", "o"),
+            "box": self._line(BOXES, "box", "s"),
         }
         self.points: dict[str, list[tuple[float, float]]] = {key: [] for key in self._lines}
         layout = QVBoxLayout(self)
@@ -35,7 +35,7 @@ class Curve(QWidget):
         """Clear the curve for a run of ``steps`` steps."""
         self.points = {key: [] for key in self._lines}
         self._plot.setXRange(0, max(1, steps), padding=0.02)
-        self._plot.setYRange(0, 1.05, padding=0)
+        self._plot.setYRange(0, 1.2, padding=0)  # room for the legend
         self._draw()
 
     def add(self, key: str, step: float, value: float) -> None:

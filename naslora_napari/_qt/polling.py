@@ -21,11 +21,16 @@ class Polling(QObject):
         Owner.
     on_event : callable
         Gets every event; of the ``progress`` events of one poll only the newest.
+    on_end : callable
+        Called when the process has ended and all its events were handed over.
     """
 
-    def __init__(self, parent: QObject, on_event: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, parent: QObject, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__(parent)
         self.job: Job | None = None
+        self._on_end = on_end
         self._on_event = on_event
         self._timer = QTimer(self, interval=POLL_MS)
         self._timer.timeout.connect(self._poll)
@@ -66,3 +71,5 @@ class Polling(QObject):
         for i, event in enumerate(events):
             if event["event"] != "progress" or i == newest:
                 self._on_event(event)
+        if ended:
+            self._on_end()

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ..store import Project
 
 
+#: Fewer labelled objects cannot be split into those that train and those that judge.
+FEWEST_OBJECTS = 2
+
+
 class Training(QObject):
     """One fine-tune at a time, and the swap of its result into the live predictor.
 
@@ -48,7 +52,7 @@ class Training(QObject):
         self._kept: Path | None = None
         self._run_dir: Path | None = None
         self._preparing = False
-        self._polling = Polling(self, self._on_event)
+        self._polling = Polling(self, self._on_event, self._enable_start)
         panel.started.connect(self.start)
         panel.cancelled.connect(self.cancel)
         panel.rolled_back.connect(self.rollback)
@@ -72,21 +76,23 @@ class Training(QObject):
 
     def show_readiness(self) -> None:
         """Enable the button, or say what is missing."""
-        self.panel.start_button.setEnabled(False)
-        if self.running:
-            return
-        if self.project is None:
-            self.panel.stage.setText("Open images and accept objects first.")
-            return
-        summary = self.project.summary()
-        ready = summary.objects >= 2
-        self.panel.start_button.setEnabled(ready)
-        if not ready:
-            hint = "Accept at least two objects, better ten on four images, to fine-tune."
-        else:
+        hint = self._enable_start()
+        if not self.running:
+            self.panel.stage.setText(hint)
+
+    def _enable_start(self) -> str:
+        """Enable the button if it can be pressed now; return what is ready to train on, or missing."""
+        summary = None if self.project is None else self.project.summary()
+        ready = summary is not None and summary.objects >= FEWEST_OBJECTS
+        if summary is None:
+            hint = "Open images and accept objects first."
+        elif ready:
             hint = f"{summary.objects} objects on {summary.annotated} images are ready to train on."
+        else:
+            hint = "Accept at least two objects, better ten on four images, to fine-tune."
+        self.panel.start_button.setEnabled(ready and not self.running)
         self.panel.start_button.setToolTip(hint)
-        self.panel.stage.setText(hint)
+        return hint
 
     def start(self, preset: str) -> None:
         """Take a snapshot of all labels in a thread, then start the child."""
@@ -164,7 +170,7 @@ class Training(QObject):
             self._previous_path, self.adapter_path = self.adapter_path, path
             self.panel.rollback_button.show()
             self.panel.rollback_button.setEnabled(True)
-            tell(f"New model in place. {event['reason']}")
+            tell(f"New model in place{_gain(event.get('validation', {}))}")
             self._end({**event, "swapped": True, "version": version}, event["reason"])
             self.swapped.emit()
 
@@ -196,3 +202,11 @@ class Training(QObject):
         if message:
             self.panel.stage.setText(message)
         self.finished.emit({"swapped": False, **event})
+
+
+def _gain(validation: dict[str, dict[str, float]]) -> str:
+    """What was gained on held-out objects, in few words."""
+    if not validation:
+        return "."
+    parts = [f"{kind} {dice['before']:.2f} to {dice['after']:.2f}" for kind, dice in validation.items()]
+    return f": held-out Dice {', '.join(parts)}."
