@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
 from torch import Tensor
 
 #: Points on a side of the grid of prompts. The cost is its square.
-GRID = 8
+GRID = 12
 #: Sides of the boxes around each grid point for a model that only knows boxes, in pixels of its input frame / 256.
 BOX_SIDES = (24, 48, 96)
 #: Masks that cover more of the image are background.
 LARGEST_SHARE = 0.6
 #: A mask of which less than this share is still free is a part of what is there already.
 FREE_SHARE = 0.5
+#: Predicted IoU and stability below which a mask is dropped: the best F1 on the labelled sample tiles.
+LOWEST_QUALITY, LOWEST_STABILITY = 0.4, 0.8
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class AutoMasks:
     labels : ndarray
         ``(H, W)`` int32: 0 background, 1..N objects, the best first.
     confidence : ndarray
-        ``(N,)`` float: predicted IoU of each, 0 to 1.
+        ``(N,)`` float: stability of each, 0 to 1.
     """
 
     labels: np.ndarray
@@ -56,9 +59,9 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
         sam,
         points_per_side=grid,
         points_per_batch=32,
-        pred_iou_thresh=0.6,
-        stability_score_thresh=0.85,
-        box_nms_thresh=0.5,
+        pred_iou_thresh=LOWEST_QUALITY,
+        stability_score_thresh=LOWEST_STABILITY,
+        box_nms_thresh=0.7,
         output_mode="binary_mask",
     )
     if "point" not in learned:
@@ -66,7 +69,8 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
     elif "multimask" not in learned:
         generator.predictor = _OneMask(sam)
     found = generator.generate(image)
-    return paint([mask["segmentation"] for mask in found], [mask["predicted_iou"] for mask in found], image.shape[:2])
+    masks = [ndimage.median_filter(mask["segmentation"], 3) for mask in found]  # no single pixels along the edge
+    return paint(masks, [mask["stability_score"] for mask in found], image.shape[:2])
 
 
 def paint(masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int, ...]) -> AutoMasks:
