@@ -21,6 +21,7 @@ IMAGE, OBJECTS, PREVIEW, POSITIVE, NEGATIVE, BOX = "Image", "Objects", "Preview"
 POSITIVE_COLOR, NEGATIVE_COLOR, PREVIEW_COLOR = "#2f9cf4", "#ff8c1a", (1.0, 0.85, 0.1, 1.0)
 #: A stroke is saved when the hand has rested so long, in ms.
 BRUSH_REST_MS = 250
+TRANSFORM = ("affine", "scale", "rotate", "shear", "translate")
 
 
 class Canvas(QObject):
@@ -71,6 +72,8 @@ class Canvas(QObject):
         self.layers[BOX] = self._add(box)
         for key in (POSITIVE, NEGATIVE, BOX):
             self.layers[key].events.data.connect(self._on_prompt_layer)
+        for name in TRANSFORM:
+            getattr(self.layers[IMAGE].events, name).connect(self._follow_image)
         self.layers[OBJECTS].events.labels_update.connect(self._on_paint)
         self.layers[OBJECTS].events.paint.connect(self._on_paint)
         self.viewer.reset_view()
@@ -163,6 +166,25 @@ class Canvas(QObject):
             row0, col0, row1, col1 = prompts.box
             layer.add_rectangles([[row0 - 0.5, col0 - 0.5], [row1 - 0.5, col1 - 0.5]])
 
+    def undo_stroke(self) -> None:
+        """Take back the last stroke of the brush, and save that."""
+        if self.present(OBJECTS):
+            self.layers[OBJECTS].undo()
+            self._on_paint()
+
+    def _follow_image(self, event: Any = None) -> None:
+        """Keep the layers on the image when the person gives it another scale, place or rotation."""
+        for key, layer in self.layers.items():
+            if key != IMAGE:
+                for name in TRANSFORM:
+                    setattr(layer, name, getattr(self.layers[IMAGE], name))
+
+    def _choose_label(self, position: Any) -> None:
+        """A stroke that begins on an object belongs to it; one that begins on background makes a new one."""
+        layer = self.layers[OBJECTS]
+        under = layer.get_value(position, world=True)
+        layer.selected_label = int(under or 0) or int(layer.data.max()) + 1
+
     def _on_paint(self, event: Any = None) -> None:
         if not self._own_change:
             self._rest.start()
@@ -173,6 +195,8 @@ class Canvas(QObject):
 
     def _on_mouse(self, viewer: Viewer, event: Any) -> Iterator[None]:
         """A press and release at one place in click mode is a prompt; a drag is left to napari."""
+        if self.mode == "brush" and self.present(OBJECTS):
+            self._choose_label(event.position)
         start = np.array(event.pos)
         negative = event.button == 2 or "Shift" in event.modifiers
         layer = viewer.layers.selection.active

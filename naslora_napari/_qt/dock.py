@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari import Viewer
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from naslora_trainer.errors import UserError
@@ -18,9 +18,9 @@ from .batch_panel import BatchPanel
 from .batching import Batching
 from .canvas import Canvas
 from .keys import Keys
-from .notify import report
+from .notify import report, warn
 from .open_panel import OpenPanel
-from .opening import project_at
+from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
 from .tasks import Tasks
 from .train_panel import TrainPanel
@@ -68,6 +68,7 @@ class NasLoraDock(QWidget):
         self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
         self._closed = False
+        self._window_closes = False
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
@@ -141,6 +142,30 @@ class NasLoraDock(QWidget):
         self.close_down()
         super().closeEvent(event)
 
+    def showEvent(self, event: Any) -> None:
+        """Watch the window, which destroys its docks without telling them."""
+        super().showEvent(event)
+        self.window().installEventFilter(self)
+
+    def event(self, event: Any) -> bool:
+        """Close down when napari takes the dock out of the window."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and hasattr(self, "_closed"):
+            self.close_down()
+        return bool(super().event(event))
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Close down when the window was closed: it hides, unless the person was asked and stays."""
+        if watched is self.window():
+            if event.type() == QEvent.Type.Close:
+                self._window_closes = True
+                QTimer.singleShot(0, self, self._window_stays)
+            elif event.type() == QEvent.Type.Hide and self._window_closes:
+                self.close_down()
+        return super().eventFilter(watched, event)
+
+    def _window_stays(self) -> None:
+        self._window_closes = False
+
     def changeEvent(self, event: Any) -> None:
         """Follow the theme."""
         super().changeEvent(event)
@@ -185,9 +210,12 @@ class NasLoraDock(QWidget):
         self.file_tasks.changed.connect(self._show_state)
         self.destroyed.connect(lambda: log.debug("dock destroyed"))
 
-    def _use_project(self, project: Project) -> None:
+    def _use_project(self, opened: Opened) -> None:
         self.canvas.flush()
-        self.project = project
+        project = self.project = opened.project
+        if opened.left_out:
+            more = f" (and {len(opened.left_out) - 1} more)" if len(opened.left_out) > 1 else ""
+            warn(f"Left out: {opened.left_out[0]}{more}")
         self.session = AnnotationSession(project)
         self.session.prompts_changed.connect(self._on_prompts)
         self.session.preview_changed.connect(self._on_preview)
@@ -262,7 +290,7 @@ class NasLoraDock(QWidget):
 
     def _show_counts(self) -> None:
         if self.project is not None:
-            self.open_panel.show_summary(self.project.summary())
+            self._try(lambda: self.open_panel.show_summary(self.project.summary()))  # type: ignore[union-attr]
         self.training.show_readiness()
 
     def _on_swapped(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari import Viewer
 from napari.layers import Labels, Layer
@@ -36,15 +36,15 @@ class Keys:
             "PageDown": lambda: dock.open_panel.step(1),
         }
         self._actions = actions
-        self._undo = dock.undo
+        self._undo, self._undo_stroke = dock.undo, dock.canvas.undo_stroke
+        self._layers: list[tuple[Layer, dict[Any, Any]]] = []
         for key, action in actions.items():
             viewer.bind_key(key, lambda _viewer, action=action: action(), overwrite=True)
 
     def bind(self, layer: Layer) -> None:
         """Bind the keys to a layer of the dock as well: a layer's own keys (A: select all) come before the viewer's."""
-        actions = dict(self._actions)
-        if not isinstance(layer, Labels):  # there Ctrl+Z takes back strokes
-            actions["Control-Z"] = self._undo
+        self._layers.append((layer, dict(layer.keymap)))
+        actions = {**self._actions, "Control-Z": self._undo_stroke if isinstance(layer, Labels) else self._undo}
         for key, action in actions.items():
             layer.bind_key(key, lambda _layer, action=action: action(), overwrite=True)
 
@@ -52,3 +52,7 @@ class Keys:
         """Unbind them."""
         for key in self._actions:
             self._viewer.bind_key(key, None, overwrite=True)
+        for layer, before in self._layers:
+            layer.keymap.clear()
+            layer.keymap.update(before)
+        self._layers.clear()

@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import list_images
+from naslora_trainer.images import image_size, list_images
 
 from ..store import Project
 
 SUFFIX = ".naslora"
 
 
-def project_of_folder(folder: Path) -> Project:
+@dataclass(frozen=True)
+class Opened:
+    """A project, and what is wrong with images that were left out of it."""
+
+    project: Project
+    left_out: tuple[str, ...] = ()
+
+
+def project_of_folder(folder: Path) -> Opened:
     """Open the project ``FOLDER/NAME.naslora`` of a folder of images, or create it; new images are added.
+
+    An image that cannot be read is left out.
 
     Raises
     ------
     UserError
-        The folder holds no images, or the project cannot be read or written.
+        The folder holds no readable images, or the project cannot be read or written.
     """
-    images = list_images(folder)
-    return _with_images(folder / f"{folder.name or 'images'}{SUFFIX}", images)
+    images, left_out = _readable(list_images(folder))
+    return Opened(_with_images(folder / f"{folder.name or 'images'}{SUFFIX}", images), left_out)
 
 
-def project_of_image(image: Path) -> Project:
+def project_of_image(image: Path) -> Opened:
     """Open the project ``STEM.naslora`` beside an image, or create it."""
     if not image.is_file():
         raise UserError(f"The image {image} does not exist.", "Choose another file.")
-    return _with_images(image.with_name(f"{image.stem}{SUFFIX}"), [image])
+    return Opened(_with_images(image.with_name(f"{image.stem}{SUFFIX}"), [image]))
 
 
-def project_at(path: Path) -> Project:
+def project_at(path: Path) -> Opened:
     """Open a project, a folder of images, or a single image."""
     if path.suffix == SUFFIX:
-        return Project.open(path)
+        return Opened(Project.open(path))
     return project_of_folder(path) if path.is_dir() else project_of_image(path)
+
+
+def _readable(images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the images that can be read, and a sentence about each other one; raise the last error when none can."""
+    readable: list[Path] = []
+    errors: list[UserError] = []
+    for path in images:
+        try:
+            image_size(path)
+        except UserError as error:
+            errors.append(error)
+        else:
+            readable.append(path)
+    if not readable:
+        raise errors[-1]
+    return readable, tuple(str(error) for error in errors)
 
 
 def _with_images(path: Path, images: list[Path]) -> Project:

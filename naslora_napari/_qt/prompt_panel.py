@@ -16,6 +16,11 @@ MODES = {
     "box": ("Box", "Drag a box around the object (key B)"),
     "brush": ("Brush", "Paint or erase on the accepted objects (key P)"),
 }
+HINTS = {
+    "click": "Left click: object. Right click: background.",
+    "box": "Drag from one corner of the object to the other.",
+    "brush": "Paint on the objects; a stroke on background makes a new one. E erases.",
+}
 ADD_CLASS = "New class…"
 
 
@@ -41,7 +46,8 @@ class PromptPanel(Panel):
             self.mode_buttons[mode] = made
         self.mode_buttons["click"].setChecked(True)
         self.rows.addLayout(row)
-        self.add(wrapped("Left click: object. Right click: background."))
+        self.hint = wrapped(HINTS["click"])
+        self.add(self.hint)
         self.class_box = QComboBox()
         self.class_box.setToolTip("Class of the next object")
         self.class_box.activated.connect(self._on_class)
@@ -78,6 +84,7 @@ class PromptPanel(Panel):
         """Show which mode is on."""
         if mode in self.mode_buttons:
             self.mode_buttons[mode].setChecked(True)
+            self.hint.setText(HINTS[mode])
 
     def _on_class(self, index: int) -> None:
         if self.class_box.itemData(index) is not None:

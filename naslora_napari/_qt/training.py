@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.errors import UserError
 
 from ..jobs import finetune_job
 from ..live import LivePredictor
@@ -51,6 +52,7 @@ class Training(QObject):
         self._previous_path: Path | None = None
         self._kept: Path | None = None
         self._run_dir: Path | None = None
+        self._run_project: Project | None = None  # whose labels are trained on, whatever is opened meanwhile
         self._preparing = False
         self._polling = Polling(self, self._on_event, self._enable_start)
         panel.started.connect(self.start)
@@ -82,7 +84,11 @@ class Training(QObject):
 
     def _enable_start(self) -> str:
         """Enable the button if it can be pressed now; return what is ready to train on, or missing."""
-        summary = None if self.project is None else self.project.summary()
+        try:
+            summary = None if self.project is None else self.project.summary()
+        except UserError as error:  # a damaged annotation file
+            self.panel.start_button.setEnabled(False)
+            return str(error)
         ready = summary is not None and summary.objects >= FEWEST_OBJECTS
         if summary is None:
             hint = "Open images and accept objects first."
@@ -99,6 +105,7 @@ class Training(QObject):
         if self.project is None or self.running:
             return
         self._preparing = True
+        self._run_project = self.project
         self.panel.show_running(True)
         self.panel.start_button.setEnabled(False)
         compare = "" if self.adapter_path is None else str(self.adapter_path)
@@ -149,7 +156,7 @@ class Training(QObject):
 
     def _adopt(self, event: dict[str, Any]) -> None:
         """Keep the adapter in the project, and use it if it is better."""
-        project, run_dir = self.project, self._run_dir
+        project, run_dir = self._run_project, self._run_dir
         if project is None or run_dir is None:
             return
         self.panel.stage.setText("Putting the new model in place…" if event["better"] else event["reason"])

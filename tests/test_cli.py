@@ -1,0 +1,80 @@
+"""The command line as a program: exit codes, what goes to which stream, and the loop without a window."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from naslora_resources.samples import sample_folder
+from naslora_trainer.images import list_images, read_image, read_labels
+
+
+def naslora(*arguments: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "naslora_napari", *map(str, arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=280, env=os.environ | {"OMP_NUM_THREADS": "2"}
+    )
+    assert done.returncode == expect, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two quarter tiles with three nuclei each."""
+    base = tmp_path_factory.mktemp("with space")
+    source = sample_folder("labelled")
+    for path in list_images(source / "images")[:2]:
+        labels = read_labels(source / "masks" / path.name)[:64, :64]
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        kept = np.where(np.isin(labels, np.argsort(-sizes)[:3]), labels, 0)
+        for name, plane in (("images", read_image(path)[:64, :64]), ("masks", kept.astype(np.uint16))):
+            (base / name).mkdir(exist_ok=True)
+            iio.imwrite(base / name / path.name, plane)
+    return base / "images", base / "masks"
+
+
+def test_models_and_doctor_speak_json() -> None:
+    found = json.loads(naslora("models", "--json").stdout)
+    assert {"litemedsam", "sam_vit_b"} <= {entry["id"] for entry in found}
+    checks = json.loads(naslora("doctor", "--json").stdout)
+    assert {check["name"]: check["state"] for check in checks}["weights"] == "ok"
+
+
+def test_wrong_use_is_2_and_failure_is_1(tmp_path: Path) -> None:
+    naslora("segment", expect=2)
+    naslora("nonsense", expect=2)
+    failed = naslora("new", tmp_path / "p", "--images", tmp_path / "missing", expect=1)
+    assert "missing does not exist" in failed.stderr and not failed.stdout and "Traceback" not in failed.stderr
+    bad = naslora("finetune", tmp_path / "nothing.naslora", expect=1)
+    assert "nothing.naslora" in bad.stderr
+
+
+def test_the_loop_without_a_window(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    images, masks = folders
+    project = tmp_path / "p.naslora"
+    made = json.loads(naslora("new", project, "--images", images, "--masks", masks, "--complete", "--json").stdout)
+    assert (made["images"], made["objects"]) == (2, 6)
+    out = tmp_path / "mine.safetensors"
+    trained = naslora("finetune", project, "--steps", 5, "--rank", 2, "--blocks", 1, "--out", out, "--json")
+    events = [json.loads(line) for line in trained.stdout.splitlines()]
+    assert events[0]["event"] == "started" and events[-1]["status"] == "done" and out.is_file()
+    listed = json.loads(naslora("adapters", project, "--json").stdout)
+    assert len(listed) == 1 and set(listed[0]["validation"]) == {"click", "box"}
+    merged = tmp_path / "merged.safetensors"
+    naslora("merge", out, "--out", merged)
+    assert merged.stat().st_size > 30e6
+    scores = json.loads(naslora("evaluate", "--images", images, "--masks", masks, "--adapter", out, "--json").stdout)
+    assert scores["objects"] == 6 and 0 <= scores["point"]["dice"][0] <= 1 and scores["box"]["dice"] > 0.5
+    naslora("export", project, "--out", tmp_path / "labels")
+    exported = list_images(tmp_path / "labels")
+    assert len(exported) == 2 and np.array_equal(read_labels(exported[0]), read_labels(list_images(masks)[0]))
+    other = naslora("segment", images, "--out", tmp_path / "o", "--adapter", merged, expect=1)
+    assert "merged.safetensors is not a naslora-napari adapter" in other.stderr
