@@ -27,6 +27,8 @@ from .report import Step
 EASY, CORRECTED, BOXED, TAKEN_BACK = 8, 10, 3, 6
 LEFT_OPEN = (EASY, CORRECTED, BOXED, TAKEN_BACK)
 CLICKS = 24
+#: Fewer pixels are a nucleus that the border of the tile cuts off, too small to look at.
+WHOLE = 150
 #: Half the side of a piece of the image in the overview, in its pixels.
 REACH = 34.0
 TRAINING_S, BATCH_S = 3600.0, 3600.0
@@ -79,7 +81,7 @@ class Loop:
         self._expect_objects(1, "Accepting an outline")
         self._picture("accept", "Accept", "The key A keeps it: it is an object now, and it is on the disk.")
         answer = self._click_on(CORRECTED)
-        self._picture("too-far", "Look", "Here the outline goes too far: it runs into the neighbour.")
+        self._picture("too-far", "Look", "Here the outline goes too far: it takes in the dark around the nucleus.")
         self._tile_of(self.material.outlines, CORRECTED, "click")
         correction = next_click(answer.mask, self.material.outlines == CORRECTED)
         if correction is not None:
@@ -119,8 +121,7 @@ class Loop:
             key = ids[k % len(ids)]
             found.answers[key], took = self.hands.timed_click(deepest_point(outlines == key))
             found.milliseconds.append(took)
-            self.dock.discard()
-            QTest.qWait(20)
+            self.hands.key(Qt.Key.Key_Escape)
         if not found.milliseconds:
             raise UserError(f"No click could be timed ({when}).", self.hands.complaint())
 
@@ -131,12 +132,12 @@ class Loop:
         panel, training = self.dock.train_panel, self.dock.training
         self.dock.trained.connect(lambda event: ended.append({**event, "arrived": time.time()}))
         self.hands.press(panel.start_button)
-        self.hands.wait(lambda: bool(panel.curve.points["loss"]) or bool(ended), "The first training step", 600)
+        self.hands.wait(lambda: bool(panel.curve.points["loss"]) or bool(ended), "the first training step", 600)
         self.time_clicks("training", lambda: training.running and not ended)
         if self.hands.shown() is None and training.running:
             self._click_unseen(next(iter(self.clicks["idle"].answers)))
         half = panel.progress.maximum() * 0.7
-        self.hands.wait(lambda: bool(ended) or panel.progress.value() >= half, "The training", TRAINING_S)
+        self.hands.wait(lambda: bool(ended) or panel.progress.value() >= half, "the training", TRAINING_S)
         if not ended:
             self._picture(
                 "training",
@@ -144,21 +145,25 @@ class Loop:
                 "One button: a process of its own trains on the outlines, its curve grows, clicking goes on meanwhile.",
             )
             self._tile(self.hands.frame_of(panel.curve), "fine-tune")
-        self.hands.wait(lambda: bool(ended), "The end of the training", TRAINING_S)
+        self.hands.wait(lambda: bool(ended), "the end of the training", TRAINING_S)
         self._take_result(ended[0])
 
     def compare(self) -> None:
         """Look at one nucleus with the new model, the old one, and the new one again."""
         outlines = self.material.unseen_outlines
         before, after = self.clicks["idle"].answers, self.clicks["after"].answers
-        gains = {key: dice(after[key].mask, outlines == key) - dice(before[key].mask, outlines == key) for key in after}
-        key = max(gains, key=lambda k: gains[k])
-        old, new = (dice(answers[key].mask, outlines == key) for answers in (before, after))
+        scores = {
+            key: (dice(before[key].mask, outlines == key), dice(after[key].mask, outlines == key))
+            for key in after
+            if (outlines == key).sum() >= WHOLE
+        }
+        key = max(scores, key=lambda k: scores[k][1] - scores[k][0])
+        old, new = scores[key]
         self._click_unseen(key)
         self._picture(
             "swapped",
             "The new model answers",
-            f"A click on an image it never saw: of its {len(after)} nuclei this one gained most, "
+            f"A click on an image it never saw: of its {len(scores)} larger nuclei this one gained most: "
             f"its Dice went from {old:.2f} to {new:.2f}.",
         )
         self._tile_of(outlines, key, "the same click, after")
@@ -167,7 +172,7 @@ class Loop:
             "back", "One click goes back", "The same click, answered by the earlier model exactly as it did before."
         )
         self._tile_of(outlines, key, "a click on an unseen image, before")
-        self.tiles[-2:] = self.tiles[:-3:-1]
+        self.tiles.append(self.tiles.pop(-2))  # before comes first
         self._roll_back(after[key], "The new model did not answer as before.")
         self.dock.discard()
 
@@ -179,12 +184,12 @@ class Loop:
         panel = self.dock.batch_panel
         self.dock.batchFinished.connect(ended.append)
         self.hands.choose_folder(panel.run_button, self.material.batch)
-        self.hands.wait(lambda: bool(ended), "The end of the batch", BATCH_S)
+        self.hands.wait(lambda: bool(ended), "the end of the batch", BATCH_S)
         if ended[0].get("event") != "result" or ended[0].get("failed"):
             raise UserError("The folder could not be segmented.", self.hands.complaint())
         self.dock.batching.shown.connect(lambda: shown.append(True))
         self.hands.press(panel.open_button)
-        self.hands.wait(lambda: bool(shown), "The result of the batch", 60)
+        self.hands.wait(lambda: bool(shown), "the result of the batch", 60)
         count = self._objects_in(self.dock.batching.out)
         self._picture(
             "batch",
@@ -223,7 +228,7 @@ class Loop:
     def _roll_back(self, wanted: Prediction, complaint: str) -> None:
         """Press the button that goes back; the click that is still there must be answered exactly as ``wanted``."""
         self.hands.press(self.dock.train_panel.rollback_button)
-        self.hands.wait(lambda: self._answered_by(wanted.version), "The change of the model", 120)
+        self.hands.wait(lambda: self._answered_by(wanted.version), "the change of the model", 120)
         shown = self.hands.shown()
         if shown is None or not np.array_equal(shown.mask, wanted.mask) or shown.score != wanted.score:
             raise UserError(complaint)
@@ -247,7 +252,7 @@ class Loop:
         self.dock.imageReady.connect(note)
         try:
             act()
-            self.hands.wait(lambda: bool(ready), "The opening of an image")
+            self.hands.wait(lambda: bool(ready), "the opening of an image")
         finally:
             self.dock.imageReady.disconnect(note)
         self.hands.rest()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari import Viewer
 from napari.utils.notifications import NotificationSeverity, notification_manager
-from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtCore import QEventLoop, QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 
@@ -20,9 +20,16 @@ from .._qt.canvas import IMAGE
 from .._qt.dock import NasLoraDock
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
-POLL_MS = 2
+POLL_MS = 4
 #: How long a model on a slow machine may take to answer, in seconds.
 ANSWER_S = 120.0
+
+
+def pause(milliseconds: int) -> None:
+    """Let the window work for a while. vispy's replacement of ``QTest.qWait`` would keep a processor core busy."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
 
 
 class Hands:
@@ -48,13 +55,13 @@ class Hands:
         Raises
         ------
         UserError
-            It did not; the sentence names ``what`` and the window's last complaint.
+            It has not; the sentence names ``what`` and the window's last complaint.
         """
         end = time.monotonic() + timeout_s
         while not happened():
             if time.monotonic() > end:
-                raise UserError(f"{what} did not happen within {timeout_s:.0f} s.", self.complaint())
-            QTest.qWait(POLL_MS)
+                raise UserError(f"Waited {timeout_s:.0f} s in vain for {what}.", self.complaint())
+            pause(POLL_MS)
 
     def complaint(self) -> str:
         """Return the last warning or error that the window showed, or nothing."""
@@ -65,7 +72,7 @@ class Hands:
 
     def rest(self) -> None:
         """Pause, with the window alive."""
-        QTest.qWait(max(20, round(1000 * self.rest_s)))
+        pause(max(20, round(1000 * self.rest_s)))
 
     def press(self, button: QAbstractButton) -> None:
         """Click on a button of the dock.
@@ -75,9 +82,7 @@ class Hands:
         UserError
             It is not shown or greyed out.
         """
-        self.wait(
-            lambda: button.isVisible() and button.isEnabled(), f"The button “{button.text()}” to become ready", 30
-        )
+        self.wait(lambda: button.isVisible() and button.isEnabled(), f"the button “{button.text()}”", 30)
         QTest.mouseClick(button, LEFT)
 
     def key(self, key: Qt.Key) -> None:
@@ -131,7 +136,7 @@ class Hands:
 
     def screenshot(self, path: Path) -> None:
         """Save a picture of the whole window."""
-        QTest.qWait(150)
+        pause(150)
         self.viewer.screenshot(str(path), canvas_only=False, flash=False)
 
     def frame_of(self, widget: QWidget) -> tuple[int, int, int, int]:
@@ -182,7 +187,7 @@ class Hands:
         started = time.perf_counter()
         try:
             act()
-            self.wait(lambda: "drawn" in moments, "The answer to a prompt")
+            self.wait(lambda: "drawn" in moments, "the answer to a prompt")
         finally:
             dock.previewChanged.disconnect(answered)
             frames.disconnect(drawn)

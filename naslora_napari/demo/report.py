@@ -74,7 +74,7 @@ def write_report(out: Path, figures: dict[str, Any], steps: Sequence[Step], over
     """
     if set(figures) != set(KEYS):
         raise ValueError(f"a report has the keys {sorted(KEYS)}, not {sorted(figures)}")
-    top = [f'<p><img src="{escape(overview)}" alt="The loop in four pictures" style="width: 100%"></p>']
+    top = [f'<p><img src="{escape(overview)}" alt="The loop in five small pictures" style="width: 100%"></p>']
     write_json(out / JSON_NAME, figures)
     _write_page(out, [*(top if overview else []), *_tables(figures), *_figures(steps), _footer(figures)])
 

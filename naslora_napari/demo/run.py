@@ -118,7 +118,7 @@ def _figures(loop: Loop, found: int) -> dict[str, Any]:
         raise UserError("The fine-tuned model is not the one in use at the end.")
     with ThreadPoolExecutor(1) as pool:  # the window stays alive meanwhile
         measuring = pool.submit(measure.held_out_dice, adapter, measure.sample_images("held_out"))
-        loop.hands.wait(measuring.done, "The measurement", 1800)
+        loop.hands.wait(measuring.done, "the measurement", 1800)
     held_out = measuring.result()
     times = {when: clicks.milliseconds for when, clicks in loop.clicks.items()}
     figures = {
