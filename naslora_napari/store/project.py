@@ -347,6 +347,12 @@ class Project:
             return self._cached[2]
         shape = image_size(self._existing(entry.name).path)
         found = Annotation(np.zeros(shape, np.int32)) if signature is None else read_annotation(path, name, shape)
+        unknown = {info.class_id for info in found.objects.values() if not self._has_class(info.class_id)}
+        if unknown:
+            raise UserError(
+                f"{path} has objects of class {min(unknown)}, which {self.path / FILE} does not have.",
+                "Add the class there.",
+            )
         self._cached = (name, signature, found)
         return found
 
@@ -359,9 +365,15 @@ class Project:
 
     def _checked(self, info: ObjectInfo) -> ObjectInfo:
         """Return ``info`` with a time, after checking its class."""
-        if info.class_id not in {c.id for c in self._manifest.classes}:
+        if not self._has_class(info.class_id):
             raise UserError(f"The project {self.name} has no class {info.class_id}.", "Add the class first.")
         return info if info.time else replace(info, time=now())
+
+    def _has_class(self, key: int) -> bool:
+        """Return whether there is a class of this id; another program may have added it in the meantime."""
+        if all(key != c.id for c in self._manifest.classes):
+            self._manifest = read_manifest(self.path)
+        return any(key == c.id for c in self._manifest.classes)
 
     def _file(self, name: str) -> Path:
         """Return the path of the annotation file of an image."""
