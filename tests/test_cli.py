@@ -65,7 +65,8 @@ def test_the_loop_without_a_window(folders: tuple[Path, Path], tmp_path: Path) -
     out = tmp_path / "mine.safetensors"
     trained = naslora("finetune", project, "--steps", 5, "--rank", 2, "--blocks", 1, "--out", out, "--json")
     events = [json.loads(line) for line in trained.stdout.splitlines()]
-    assert events[0]["event"] == "started" and events[-1]["status"] == "done" and out.is_file()
+    told = [event for event in events if event["event"] != "heartbeat"]  # one may come while torch is being loaded
+    assert told[0]["event"] == "started" and told[-1]["status"] == "done" and out.is_file()
     listed = json.loads(naslora("adapters", project, "--json").stdout)
     assert len(listed) == 1 and set(listed[0]["validation"]) == {"click", "box"}
     merged = tmp_path / "merged.safetensors"
