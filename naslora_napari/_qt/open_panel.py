@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 from naslora_trainer.images import IMAGE_SUFFIXES
 
 from ..store import ProjectSummary
-from .widgets import Panel, button, wrapped
+from .widgets import Panel, button, counted, wrapped
 
 
 class OpenPanel(Panel):
@@ -60,7 +60,9 @@ class OpenPanel(Panel):
 
     def show_summary(self, summary: ProjectSummary) -> None:
         """Show how much is labelled."""
-        self.summary.setText(f"{summary.objects} objects on {summary.annotated} of {summary.images} images")
+        self.summary.setText(
+            f"{counted(summary.objects, 'object')} on {summary.annotated} of {counted(summary.images, 'image')}"
+        )
 
     def step(self, by: int) -> None:
         """Go to the next or the previous image."""

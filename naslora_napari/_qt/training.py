@@ -16,6 +16,7 @@ from .notify import report, tell, warn
 from .polling import Polling
 from .tasks import Tasks
 from .train_panel import TrainPanel
+from .widgets import counted
 
 if TYPE_CHECKING:
     from ..store import Project
@@ -93,7 +94,7 @@ class Training(QObject):
         if summary is None:
             hint = "Open images and accept objects first."
         elif ready:
-            hint = f"{summary.objects} objects on {summary.annotated} images are ready to train on."
+            hint = f"{summary.objects} objects on {counted(summary.annotated, 'image')} are ready to train on."
         else:
             hint = "Accept at least two objects, better ten on four images, to fine-tune."
         self.panel.start_button.setEnabled(ready and not self.running)

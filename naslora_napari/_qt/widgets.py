@@ -26,6 +26,11 @@ def wrapped(text: str = "") -> QLabel:
     return label
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 image", "2 images"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class Panel(QGroupBox):
     """A titled section of the dock, its widgets one below the other."""
 

@@ -29,6 +29,8 @@ LEFT_OPEN = (EASY, CORRECTED, BOXED, TAKEN_BACK)
 CLICKS = 24
 #: Fewer pixels are a nucleus that the border of the tile cuts off, too small to look at.
 WHOLE = 150
+#: A nucleus whose Dice rose by so much shows what the training changed.
+CLEAR_GAIN = 0.05
 #: Half the side of a piece of the image in the overview, in its pixels.
 REACH = 34.0
 TRAINING_S, BATCH_S = 3600.0, 3600.0
@@ -157,14 +159,15 @@ class Loop:
             for key in after
             if (outlines == key).sum() >= WHOLE
         }
-        key = max(scores, key=lambda k: scores[k][1] - scores[k][0])
+        gained = [key for key, (old, new) in scores.items() if new - old >= CLEAR_GAIN] or list(scores)
+        key = max(gained, key=lambda k: scores[k][1])
         old, new = scores[key]
         self._click_unseen(key)
         self._picture(
             "swapped",
             "The new model answers",
-            f"A click on an image it never saw: of its {len(scores)} larger nuclei this one gained most: "
-            f"its Dice went from {old:.2f} to {new:.2f}.",
+            f"A click on an image it never saw; the Dice of this nucleus went from {old:.2f} to {new:.2f}. "
+            f"{_gains(scores)}",
         )
         self._tile_of(outlines, key, "the same click, after")
         self._roll_back(before[key], "The earlier model did not answer as before.")
@@ -279,3 +282,9 @@ class Loop:
 
     def _tile_of(self, outlines: np.ndarray, key: int, caption: str) -> None:
         self._tile(self.hands.frame_around(deepest_point(outlines == key), REACH), caption)
+
+
+def _gains(scores: dict[int, tuple[float, float]]) -> str:
+    """Say in a sentence how the other nuclei of the tile fared."""
+    risen = sum(new > old for old, new in scores.values())
+    return f"It rose for {risen} of the tile's {len(scores)} larger nuclei."

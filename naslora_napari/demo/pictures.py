@@ -58,7 +58,7 @@ def overview(path: Path, tiles: Sequence[Tile]) -> None:
         sheet.paste(piece, (left + (SIDE - piece.width) // 2, (SIDE - piece.height) // 2))
         draw.text((left + SIDE // 2, SIDE + CAPTION // 2), tile.caption, fill=INK, font=font, anchor="mm")
     with saving(path) as temporary:
-        sheet.quantize(192, dither=Image.Dither.NONE).save(temporary, "PNG", optimize=True)
+        sheet.save(temporary, "PNG", optimize=True)
 
 
 def fitted(piece: Image.Image) -> Image.Image:
