@@ -46,13 +46,14 @@ def prompted_loss(logits: Tensor, iou: Tensor, targets: Tensor, trusted: Tensor,
     logits, iou : Tensor
         (B, 4, H, W) and (B, 4): the mask decoder's four masks. The first answers a prompt with one mask, the other
         three are alternatives for an ambiguous one, of which only the best is pulled to the target (SAM, section 3).
+        Where no prompt is answered by alternatives, the first alone is enough: (B, 1, H, W) and (B, 1).
     targets, trusted : Tensor
         (B, 1, H, W) float.
     several : Tensor
         (B,) bool: prompts that are answered by alternatives.
     """
     if not several.any():
-        logits, iou = logits[:, :1], iou[:, :1]
+        logits, iou = logits[:, :1], iou[:, :1]  # no gradient for masks that nobody sees
     per_mask = mask_losses(logits, targets, trusted)
     error = (iou - true_iou(logits, targets, trusted)).square()
     loss = per_mask[:, 0] + IOU_WEIGHT * error[:, 0]

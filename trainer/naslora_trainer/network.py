@@ -18,6 +18,7 @@ from .encoder import split
 from .fold import LayerFold, pointwise_part, spatial_part
 from .frames import input_of
 from .layers import AdaptedLinear, inject, replace_layer
+from .mask_decoder import decode
 from .models import learned_prompts
 
 
@@ -74,17 +75,11 @@ class TrainableSam:
         _, suffix = split(frozen, next(iter(self.layers), None))
         return lambda image, turn: suffix(self._features(image, turn))
 
-    def decode(self, embedding: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, 4, 256, 256) and predicted IoU (B, 4) for B prompts on one embedding."""
+    def decode(self, embedding: Tensor, sparse: Tensor, masks: int = 4) -> tuple[Tensor, Tensor]:
+        """Return the first logits (B, masks, 256, 256) and predicted IoU (B, masks) for B prompts on one embedding."""
         encoder = self.sam.prompt_encoder
-        size = embedding.shape[-2:]
-        dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(sparse), -1, *size)
-        return self.sam.mask_decoder.predict_masks(
-            image_embeddings=embedding,
-            image_pe=encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-        )
+        image = embedding + encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        return decode(self.sam.mask_decoder, image, encoder.get_dense_pe(), sparse, masks)
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         """Return the alpha of every cell."""

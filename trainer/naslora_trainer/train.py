@@ -228,10 +228,12 @@ class _FineTune:
         batch = sample_prompts(frame, self.config.prompts_per_step, self.config.box_share, self.rng)
         if self.rng.random() < self.config.correction_share:
             batch = self._corrected(embedding, batch)
-        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch))
+        several = self._several(batch)
+        masks = 4 if several.any() else 1
+        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch), masks)
         targets = torch.as_tensor(batch.targets, dtype=logits.dtype, device=logits.device)[:, None]
         trusted = torch.as_tensor(batch.trusted, dtype=logits.dtype, device=logits.device)[:, None]
-        loss = prompted_loss(logits, iou, targets, trusted, self._several(batch))
+        loss = prompted_loss(logits, iou, targets, trusted, several)
         if self.teacher is not None:
             with torch.no_grad():
                 wanted = self.teacher(image, turn)
@@ -240,8 +242,9 @@ class _FineTune:
 
     @torch.no_grad()
     def _corrected(self, embedding: Tensor, batch: PromptBatch) -> PromptBatch:
-        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch))
-        best = torch.where(self._several(batch), iou[:, 1:].argmax(dim=1) + 1, 0)
+        several = self._several(batch)
+        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch), 4 if several.any() else 1)
+        best = torch.where(several, iou[:, 1:].argmax(dim=1) + 1, 0) if several.any() else several.long()
         answers = logits[torch.arange(len(best), device=best.device), best] > 0
         return batch.corrected(answers.cpu().numpy())
 
