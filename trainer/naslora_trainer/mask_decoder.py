@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from segment_anything.modeling import MaskDecoder
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 
@@ -105,9 +105,9 @@ def _into(heads: Tensor, weight: Tensor, attention: Any) -> Tensor:
     return (heads @ per_head).flatten(1, 2) / math.sqrt(heads.shape[-1])
 
 
-def _upscaled(upscaling: nn.Sequential, keys: Tensor, hyper: Tensor, size: torch.Size) -> Tensor:
+def _upscaled(upscaling: Any, keys: Tensor, hyper: Tensor, size: torch.Size) -> Tensor:
     """Return the products (B, M, 4 H, 4 W) of the upscaled image tokens (B, H W, C) with ``hyper`` (B, M, C / 8)."""
-    first, norm, activation, second, last = upscaling
+    first, norm, activation, second, last = list(upscaling)
     x = activation(functional.layer_norm(_quadrupled(first, keys), norm.weight.shape, norm.weight, norm.bias, norm.eps))
     x = last(_quadrupled(second, x))  # B, H W, 2, 2, 2, 2, C / 8
     masks = x.flatten(1, -2) @ hyper.transpose(1, 2)
