@@ -12,7 +12,7 @@ from naslora_resources.samples import sample_folder
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
 from naslora_trainer.data import TrainingImage
-from naslora_trainer.layers import target_layers
+from naslora_trainer.targets import target_layers
 
 
 @pytest.fixture(scope="session")

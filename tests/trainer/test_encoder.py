@@ -6,7 +6,7 @@ from segment_anything.modeling import ImageEncoderViT, Sam
 from torch import nn
 
 from naslora_trainer.encoder import split
-from naslora_trainer.layers import target_layers
+from naslora_trainer.targets import target_layers
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,21 @@ from torch.nn import functional
 
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.base import fingerprint
+from naslora_trainer.cell import Cell
 from naslora_trainer.config import METHOD_OPERATIONS, FineTuneConfig
 from naslora_trainer.fold import consolidate, pointwise_part, spatial_part
-from naslora_trainer.layers import AdaptedLinear, convolve
+from naslora_trainer.layers import AdaptedLinear, FixedKernel, spatial
 from naslora_trainer.merging import apply, merge
 from naslora_trainer.network import TrainableSam
 
 
+def convolve(z: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    return spatial(z, FixedKernel(kernel))
+
+
 def trained_layer(seed: int, operations: tuple[str, ...] = METHOD_OPERATIONS["nas-lora"]) -> AdaptedLinear:
     torch.manual_seed(seed)
-    layer = AdaptedLinear(nn.Linear(10, 14), 3, 0.7, operations)
+    layer = AdaptedLinear(nn.Linear(10, 14), Cell(3, operations), 0.7)
     for parameter in (layer.up, layer.cell.alpha, *(w for w in layer.cell.weights if w.numel())):
         nn.init.normal_(parameter)
     return layer

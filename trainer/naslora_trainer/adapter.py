@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,6 +35,8 @@ class AdapterMeta(BaseModel):
         Id and fingerprint of the base model that it belongs to.
     method, rank : str, int
         How it was trained.
+    operations, partial, cell_sees : tuple of str, int, str
+        Of its cells (see :class:`FineTuneConfig`); a branch is rebuilt from them.
     prompts : tuple of str
         What the merged model has learned: ``point``, ``box``, ``multimask``
         (see :func:`naslora_trainer.models.learned_prompts`).
@@ -53,6 +55,9 @@ class AdapterMeta(BaseModel):
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
     method: str
     rank: int = Field(ge=1)
+    operations: tuple[str, ...] = ()
+    partial: int = Field(default=1, ge=1)
+    cell_sees: Literal["window", "map"] = "window"
     prompts: tuple[str, ...] = ("point", "box")
     architecture: dict[str, dict[str, float]] = Field(default_factory=dict)
     report: dict[str, Any] = Field(default_factory=dict)
@@ -66,10 +71,11 @@ class Adapter:
     Attributes
     ----------
     tensors : dict
-        ``lora.<layer>.down`` (r x a) and ``lora.<layer>.up`` (b x r, with the scale in it): the layer's weight
-        becomes ``W0 + up @ down``. ``branch.<layer>.down`` (r x a) and ``branch.<layer>.kernel`` (r, r, k, k):
-        only where the spatial part was kept as a branch. ``decoder.<name>``: what is added to that tensor of the
-        mask decoder.
+        ``lora.<layer>.down`` (r x a; for a convolution r, a, k, k) and ``lora.<layer>.up`` (b x r, with the scale in
+        it): the layer's weight becomes ``W0 + up @ down``. ``branch.<layer>.down`` (r x a) and
+        ``branch.<layer>.kernel`` (r, r, k, k), or for a cell that is not linear ``branch.<layer>.cell.<name>``: only
+        where something was kept as a branch. ``decoder.<name>``: what is added to that tensor of the mask decoder;
+        ``decoder_lora.<layer>.down``, ``.up``: a low-rank update of that layer of it.
         Layers are named by their path in the image encoder.
     meta : AdapterMeta
     """

@@ -8,16 +8,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import UserError
 
-Method = Literal["nas-lora", "conv-lora", "lora", "decoder-only"]
+Method = Literal["nas-lora", "nas-pc-lora", "conv-lora", "conv-lora-experts", "lora", "decoder-only"]
+Target = Literal["qkv", "qv", "proj", "mlp", "neck"]
+#: The names of the registry (naslora_trainer.operations), which is not imported here: it needs torch.
+OperationName = Literal[
+    "none", "identity", "conv1x1", "conv3x3", "dw_conv3x3", "dw_conv5x5", "dil_conv3x3", "avg_pool3x3",
+    "max_pool3x3", "sep_conv3x3_act",
+]  # fmt: skip
 Preset = Literal["quick", "standard", "thorough"]
 
 #: Optimisation steps of a preset. "quick" takes minutes on two CPU cores.
 PRESET_STEPS: dict[Preset, int] = {"quick": 64, "standard": 200, "thorough": 600}
 
-#: The candidate operations of each method's cell (METHOD: one entry for a baseline, none without an encoder update).
-METHOD_OPERATIONS: dict[Method, tuple[str, ...]] = {
-    "nas-lora": ("none", "identity", "conv1x1", "dw_conv3x3", "dw_conv5x5", "dil_conv3x3", "avg_pool3x3"),
+_LINEAR: tuple[OperationName, ...] = (
+    "none", "identity", "conv1x1", "dw_conv3x3", "dw_conv5x5", "dil_conv3x3", "avg_pool3x3",
+)  # fmt: skip
+#: The candidate operations of each method's cell (METHOD: one entry for a baseline, none without a searched cell).
+METHOD_OPERATIONS: dict[Method, tuple[OperationName, ...]] = {
+    "nas-lora": _LINEAR,
+    "nas-pc-lora": _LINEAR,
     "conv-lora": ("conv3x3",),
+    "conv-lora-experts": (),
     "lora": ("identity",),
     "decoder-only": (),
 }
@@ -29,8 +40,9 @@ class FineTuneConfig(BaseModel):
     Attributes
     ----------
     method : str
-        ``nas-lora`` (searched cell), ``conv-lora`` (one 3 x 3 convolution as the cell), ``lora`` (no cell) or
-        ``decoder-only`` (the image encoder stays as it is).
+        ``nas-lora`` (searched cell), ``nas-pc-lora`` (the same on a part of the channels), ``conv-lora`` (one 3 x 3
+        convolution as the cell), ``conv-lora-experts`` (a gated mixture of scaled convolutions, Zhong et al. 2024),
+        ``lora`` (no cell) or ``decoder-only`` (the image encoder stays as it is).
     preset : str
         Sets ``steps`` when that is not given.
     base : str
@@ -41,12 +53,25 @@ class FineTuneConfig(BaseModel):
         The update is scaled by ``lora_alpha / rank``.
     blocks : int
         How many of the encoder's last attention blocks are adapted, 1 to 64 (more than it has: all).
+    targets : tuple of str
+        What is adapted: in those blocks ``qkv`` (whole) or ``qv`` (q and v only), ``proj``, ``mlp``; and ``neck``, the
+        convolutions behind them.
+    candidates : tuple of str
+        Candidate operations of a searched cell; empty: the linear ones.
+    partial : int
+        ``nas-pc-lora`` searches one channel in so many, 1 to 64.
+    cell_sees : str
+        ``window`` (a cell sees one attention window) or ``map`` (windows are put together for it).
+    decoder : str
+        ``full`` (every weight of the mask decoder is trained) or ``lora`` (low-rank updates of its matrices).
     steps : int
         Optimisation steps over all four stages, 5 to 100000.
     prompts_per_step : int
         Objects of one image trained together in a step, 1 to 256.
     adapter_lr, decoder_lr, alpha_lr : float
         Peak learning rates of the projections and the cell, the mask decoder, and the architecture weights.
+    temperature : float
+        Of the softmax over operations at the end of the search, 0.01 to 10; it starts at 1.
     box_share : float
         Share of training prompts that are boxes rather than clicks, 0 to 1.
     correction_share : float
@@ -73,11 +98,17 @@ class FineTuneConfig(BaseModel):
     rank: int = Field(4, ge=1, le=64)
     lora_alpha: float = Field(4.0, gt=0, le=1024)
     blocks: int = Field(8, ge=1, le=64)
+    targets: tuple[Target, ...] = Field(("qkv", "proj"), min_length=1)
+    candidates: tuple[OperationName, ...] = ()
+    partial: int = Field(2, ge=1, le=64)
+    cell_sees: Literal["window", "map"] = "window"
+    decoder: Literal["full", "lora"] = "full"
     steps: int = Field(0, ge=5, le=100_000, validate_default=False)
     prompts_per_step: int = Field(6, ge=1, le=256)
     adapter_lr: float = Field(2e-3, gt=0, le=1)
     decoder_lr: float = Field(2e-4, gt=0, le=1)
     alpha_lr: float = Field(5e-2, gt=0, le=10)
+    temperature: float = Field(1.0, ge=0.01, le=10)
     box_share: float = Field(0.35, ge=0, le=1)
     correction_share: float = Field(0.25, ge=0, le=1)
     warmup_share: float = Field(0.2, ge=0, lt=1)
@@ -102,12 +133,29 @@ class FineTuneConfig(BaseModel):
     def _shares_fit(self) -> FineTuneConfig:
         if self.warmup_share + self.search_share + self.settle_share > 1:
             raise ValueError("warmup_share + search_share + settle_share must not exceed 1")
+        if {"qkv", "qv"} <= set(self.targets):
+            raise ValueError("targets can hold qkv or qv, not both")
         return self
 
     @property
-    def operations(self) -> tuple[str, ...]:
+    def operations(self) -> tuple[OperationName, ...]:
         """Names of the candidate operations of the cell."""
-        return METHOD_OPERATIONS[self.method]
+        return self.candidates if self.candidates and self.searches else METHOD_OPERATIONS[self.method]
+
+    @property
+    def searches(self) -> bool:
+        """True for a method with a searched cell."""
+        return self.method in ("nas-lora", "nas-pc-lora")
+
+    @property
+    def adapts_encoder(self) -> bool:
+        """True when layers of the image encoder are adapted."""
+        return self.method != "decoder-only"
+
+    @property
+    def searched_part(self) -> int:
+        """One channel in so many passes the operations."""
+        return self.partial if self.method == "nas-pc-lora" else 1
 
     @classmethod
     def checked(cls, **values: Any) -> FineTuneConfig:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .layers import AdaptedLinear, convolve
+from .layers import AdaptedLinear
 
 #: Ridge of the least-squares map, relative to the mean energy of a token channel.
 RIDGE = 1e-4
@@ -24,7 +24,7 @@ class LayerFold:
     down : Tensor
         ``We''`` (r x a): with the layer's own ``Wd``, the plain low-rank update that replaces the cell.
     spatial_energy : float
-        Share of the cell's output energy that its spatial part holds, on the calibration tokens.
+        Share of the cell's output energy that is not pointwise and linear, on the calibration tokens.
     residual : float
         Root of the energy lost by consolidation, relative to the whole cell's output; 0 for a pointwise cell.
     """
@@ -49,20 +49,22 @@ def spatial_part(kernel: Tensor) -> Tensor:
 
 
 class _Moments:
-    """Sums over tokens of one layer: ``x x^T``, ``u x^T`` with ``u = K' * (We x)``, and energies. In float64."""
+    """Sums over tokens of one layer: ``x x^T``, ``u x^T`` with ``u = C(z) - K0 z``, ``z = We x``; energies. In float64.
+
+    ``K0`` is the pointwise part of the linear operations; what the others do is all in ``u``.
+    """
 
     def __init__(self, layer: AdaptedLinear) -> None:
-        self.down, self.kernel = layer.down.detach(), layer.cell.kernel().detach()
-        self.remainder = spatial_part(self.kernel)
-        rank, width = self.down.shape
+        self.layer = layer
+        self.pointwise = pointwise_part(layer.cell.kernel().detach())
+        rank, width = layer.down.shape
         make = {"dtype": torch.float64, "device": "cpu"}
         self.xx, self.ux = torch.zeros(width, width, **make), torch.zeros(rank, width, **make)  # type: ignore[call-overload]
         self.uu, self.cell_energy, self.count = 0.0, 0.0, 0
 
     def add(self, x: Tensor) -> None:
-        z = functional.linear(x, self.down)
-        u = convolve(z, self.remainder).flatten(0, -2).double()
-        whole = convolve(z, self.kernel)
+        whole = self.layer.spread(x)
+        u = (whole - functional.linear(functional.linear(x, self.layer.down), self.pointwise)).flatten(0, -2).double()
         tokens = x.flatten(0, -2).double()
         self.xx += (tokens.T @ tokens).cpu()
         self.ux += (u.T @ tokens).cpu()
@@ -76,9 +78,9 @@ class _Moments:
         closed_form = torch.linalg.solve(self.xx + ridge, self.ux.T).T
         lost = self.uu - 2 * (closed_form * self.ux).sum() + ((closed_form @ self.xx) * closed_form).sum()
         energy = max(self.cell_energy, 1e-30)
-        down = pointwise_part(self.kernel).double().cpu() @ self.down.double().cpu() + closed_form
+        down = self.pointwise.double().cpu() @ self.layer.down.double().cpu() + closed_form
         return LayerFold(
-            down=down.to(self.down),
+            down=down.to(self.layer.down),
             spatial_energy=self.uu / energy,
             residual=float(max(float(lost), 0.0) / energy) ** 0.5,
         )

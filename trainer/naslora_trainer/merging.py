@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from .adapter import Adapter
 from .base import fingerprint, load_base
 from .errors import UserError
-from .layers import BranchLinear, replace_layer
+from .layers import BranchLinear, FixedKernel
+from .targets import make_cell, replace_layer, windows_of
+
+#: Where the updates of a kind belong.
+_LOW_RANK = {"lora": "image_encoder", "decoder_lora": "mask_decoder"}
 
 
 def merge(adapter: Adapter, base: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -47,15 +51,15 @@ def _merged(adapter: Adapter, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = {name: tensor.clone() for name, tensor in base.items()}
     for name, tensor in adapter.tensors.items():
         kind, _, rest = name.partition(".")
-        if kind == "lora" and rest.endswith(".down"):
+        if kind in _LOW_RANK and rest.endswith(".down"):
             layer = rest.removesuffix(".down")
-            up = adapter.tensors.get(f"lora.{layer}.up")
+            up = adapter.tensors.get(f"{kind}.{layer}.up")
             if up is None or up.shape[1:] != tensor.shape[:1]:
-                raise UserError(f"The adapter is incomplete: lora.{layer}.up is missing or does not fit.")
-            _add(state, f"image_encoder.{layer}.weight", up @ tensor)
+                raise UserError(f"The adapter is incomplete: {kind}.{layer}.up is missing or does not fit.")
+            _add(state, f"{_LOW_RANK[kind]}.{layer}.weight", torch.tensordot(up, tensor, dims=1))
         elif kind == "decoder":
             _add(state, f"mask_decoder.{rest}", tensor)
-        elif kind not in ("lora", "branch"):
+        elif kind not in (*_LOW_RANK, "branch"):
             raise UserError(f"The adapter holds a tensor of an unknown kind ({name}).")
     return state
 
@@ -78,13 +82,35 @@ def apply(sam: Sam, adapter: Adapter) -> Sam:
     UserError
         As :func:`merge`; ``sam`` is then unchanged.
     """
+    branches = _branches(sam, adapter)
     sam.load_state_dict(_merged(adapter, sam.state_dict()), strict=True)
-    for name, kernel in adapter.tensors.items():
-        if not (name.startswith("branch.") and name.endswith(".kernel")):
-            continue
-        layer = name.removeprefix("branch.").removesuffix(".kernel")
-        base = sam.image_encoder.get_submodule(layer)
-        assert isinstance(base, nn.Linear)
-        parts = (adapter.tensors[f"branch.{layer}.down"], adapter.tensors[f"lora.{layer}.up"], kernel)
-        replace_layer(sam.image_encoder, layer, BranchLinear(base, *(part.to(sam.device) for part in parts)))
+    for layer, branch in branches.items():
+        replace_layer(sam.image_encoder, layer, branch.to(sam.device))
     return sam.eval()
+
+
+def _branches(sam: Sam, adapter: Adapter) -> dict[str, BranchLinear]:
+    """Return the branch layers of ``adapter`` around the layers of ``sam``, which stay where they are."""
+    found = {}
+    layers = {n.removeprefix("branch.").removesuffix(".down") for n in adapter.tensors if n.startswith("branch.")
+              and n.endswith(".down")}  # fmt: skip
+    for layer in sorted(layers):
+        prefix = f"branch.{layer}."
+        parts = {name.removeprefix(prefix): t for name, t in adapter.tensors.items() if name.startswith(prefix)}
+        try:
+            base = sam.image_encoder.get_submodule(layer)
+            assert isinstance(base, nn.Linear)
+            cell = FixedKernel(parts["kernel"]) if "kernel" in parts else _cell(adapter, parts)
+            windows = windows_of(sam.image_encoder, layer) if adapter.meta.cell_sees == "map" else 1
+            found[layer] = BranchLinear(base, parts["down"], adapter.tensors[f"lora.{layer}.up"], cell, windows)
+        except (AttributeError, AssertionError, KeyError, RuntimeError) as error:
+            raise UserError(f"The adapter does not fit the base model: its branch at {layer} does not.") from error
+    return found
+
+
+def _cell(adapter: Adapter, parts: dict[str, Tensor]) -> nn.Module:
+    """Return the cell of a branch that is not linear, as it was trained."""
+    meta = adapter.meta
+    cell = make_cell(meta.method, meta.rank, meta.operations, meta.partial)
+    cell.load_state_dict({n.removeprefix("cell."): t for n, t in parts.items() if n.startswith("cell.")}, strict=True)
+    return cell.requires_grad_(False).eval()

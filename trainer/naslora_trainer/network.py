@@ -12,14 +12,20 @@ from torch import Tensor, nn
 
 from .base import fingerprint, load_base
 from .cache import PrefixCache
+from .cell import Cell
 from .config import FineTuneConfig
 from .data import TrainingImage
+from .decoder_update import DecoderUpdate
 from .encoder import split
 from .fold import LayerFold, pointwise_part, spatial_part
 from .frames import input_of
-from .layers import AdaptedLinear, inject, replace_layer
+from .layers import AdaptedConv2d, AdaptedLinear
 from .mask_decoder import decode
 from .models import learned_prompts
+from .targets import inject, replace_layer
+
+#: Rank of the mask decoder's updates with ``decoder = "lora"``.
+DECODER_RANK = 8
 
 
 class TrainableSam:
@@ -40,7 +46,7 @@ class TrainableSam:
         The model; it answers prompts at any time.
     learns : tuple of str
         What it will have learned (see :func:`naslora_trainer.models.learned_prompts`).
-    layers : dict of str to AdaptedLinear
+    layers : dict of str to AdaptedLinear or AdaptedConv2d
         Adapted layers by path in the image encoder, in order.
     """
 
@@ -51,13 +57,11 @@ class TrainableSam:
         if "point" not in self.learns:
             self.learns = ("point", *self.learns)
         self.fingerprint = fingerprint(self.sam)
-        self.layers: dict[str, AdaptedLinear] = {}
-        if config.operations:
-            scale = config.lora_alpha / config.rank
-            self.layers = inject(self.sam.image_encoder, config.blocks, config.rank, scale, config.operations)
+        self.layers: dict[str, AdaptedLinear | AdaptedConv2d] = {}
+        if config.adapts_encoder:
+            self.layers = inject(self.sam.image_encoder, config)
             self.sam.to(device)
-        self._base_decoder = {name: p.detach().clone() for name, p in self.sam.mask_decoder.named_parameters()}
-        self.sam.mask_decoder.requires_grad_(True)
+        self._decoder = DecoderUpdate(self.sam.mask_decoder, DECODER_RANK if config.decoder == "lora" else None)
         self._prefix, self._suffix = split(self.sam.image_encoder, next(iter(self.layers), None))
         self._cache = PrefixCache(config.cache_mb * 1024**2, scratch)
 
@@ -82,34 +86,51 @@ class TrainableSam:
         return decode(self.sam.mask_decoder, image, encoder.get_dense_pe(), sparse, masks)
 
     def architecture_parameters(self) -> list[nn.Parameter]:
-        """Return the alpha of every cell."""
-        return [layer.cell.alpha for layer in self.layers.values()]
+        """Return the alpha of every searched cell."""
+        return [cell.alpha for cell in self._searched()] if self.config.searches else []
+
+    def _searched(self) -> Iterator[Cell]:
+        return (layer.cell for layer in self.layers.values() if isinstance(layer.cell, Cell))
 
     def adapter_parameters(self) -> list[nn.Parameter]:
         """Return projections and operation weights of every adapted layer."""
-        return list(self._adapter_parameters())
-
-    def _adapter_parameters(self) -> Iterator[nn.Parameter]:
-        for layer in self.layers.values():
-            yield from (layer.down, layer.up, *(p for p in layer.cell.weights if p.numel()))
+        return [p for layer in self.layers.values() for p in (layer.down, layer.up, *layer.cell.learned())]
 
     def decoder_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the mask decoder."""
-        return list(self.sam.mask_decoder.parameters())
+        """Return what is trained of the mask decoder."""
+        return self._decoder.parameters()
 
-    def needs_fold(self) -> bool:
-        """True when some cell is more than the identity."""
-        return any(layer.cell.operations != ("identity",) for layer in self.layers.values())
+    def balance(self) -> Tensor | float:
+        """Return the cells' own loss of the last forward pass (see :class:`ExpertsCell`), mean over layers."""
+        return sum((layer.cell.balance() for layer in self.layers.values()), 0.0) / max(1, len(self.layers))
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set the temperature of every searched cell."""
+        for cell in self._searched():
+            cell.temperature.fill_(temperature)
+
+    def settle(self, threshold: float) -> None:
+        """Freeze the architecture and drop operations less probable than ``threshold``."""
+        for cell in self._searched():
+            cell.alpha.requires_grad_(False)
+        for layer in self.layers.values():
+            layer.cell.prune(threshold)
+
+    def to_fold(self) -> dict[str, AdaptedLinear]:
+        """Return the layers that a fold changes; the cell of a convolution folds exactly as it is."""
+        linear = {path: layer for path, layer in self.layers.items() if isinstance(layer, AdaptedLinear)}
+        return {path: layer for path, layer in linear.items() if not layer.cell.plain}
 
     def architecture(self) -> dict[str, dict[str, float]]:
         """Return the probability of each operation, by layer."""
         return {path: layer.cell.summary() for path, layer in self.layers.items()}
 
     def fold(self, folds: dict[str, LayerFold]) -> None:
-        """Replace every cell by the identity, with the consolidated ``We''`` as projection."""
+        """Replace cells by the identity, with the consolidated ``We''`` as projection."""
         for path, folded in folds.items():
             layer = self.layers[path]
-            plain = AdaptedLinear(layer.base, self.config.rank, layer.scale, ("identity",)).to(self.sam.device)
+            plain = AdaptedLinear(layer.base, Cell(self.config.rank, ("identity",)), layer.scale, layer.rows)
+            plain.to(self.sam.device)
             plain.down.data.copy_(folded.down)
             plain.up.data.copy_(layer.up.data)
             replace_layer(self.sam.image_encoder, path, plain)
@@ -118,15 +139,22 @@ class TrainableSam:
     @torch.no_grad()
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors of the adapter file (see :class:`Adapter`) for the state the network is in."""
-        tensors: dict[str, Tensor] = {}
+        tensors = self._decoder.tensors()
         for path, layer in self.layers.items():
+            tensors[f"lora.{path}.up"] = layer.output()
+            if isinstance(layer, AdaptedConv2d):
+                tensors[f"lora.{path}.down"] = layer.kernel()
+                continue
             kernel = layer.cell.kernel()
-            remainder = spatial_part(kernel)
+            if not layer.cell.linear:
+                tensors[f"lora.{path}.down"] = torch.zeros_like(layer.down)
+                tensors[f"branch.{path}.down"] = layer.down
+                for name, value in layer.cell.state_dict().items():
+                    tensors[f"branch.{path}.cell.{name}"] = value.float()
+                continue
             tensors[f"lora.{path}.down"] = pointwise_part(kernel) @ layer.down
-            tensors[f"lora.{path}.up"] = layer.scale * layer.up
+            remainder = spatial_part(kernel)
             if remainder.any():
-                tensors[f"branch.{path}.down"] = layer.down.clone()
+                tensors[f"branch.{path}.down"] = layer.down
                 tensors[f"branch.{path}.kernel"] = remainder
-        for name, parameter in self.sam.mask_decoder.named_parameters():
-            tensors[f"decoder.{name}"] = parameter - self._base_decoder[name]
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}

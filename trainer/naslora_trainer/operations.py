@@ -1,8 +1,8 @@
-"""The candidate operations of the searched cell.
+"""The candidate operations of the searched cell: a registry, in which one entry adds an operation.
 
-All of them are linear, act on ``r`` channels with stride 1 and zero padding, and so are ``k x k`` convolutions
-(METHOD, sections 1 and 3). An operation is therefore described by its parameters and by the kernel that they
-stand for; a mixture of operations is *one* kernel, which is how the cell computes it, in training as well.
+They act on ``r`` channels with stride 1 and keep H and W (METHOD, section 1). A linear one is a ``k x k`` convolution
+with zero padding, described by the kernel that its parameters stand for; a mixture of linear operations is *one*
+kernel, which is how the cell computes it, in training as well. One that is not linear is described by what it does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-#: Side of the kernel that holds every operation of the registry.
+#: Side of the kernel that holds every linear operation of the registry.
 KERNEL_SIDE = 5
 
 
@@ -28,13 +28,24 @@ class Operation:
         Its key in :data:`OPERATIONS`.
     start : callable
         ``rank -> Tensor``: the initial parameters (Dirac for convolutions), or an empty tensor.
-    kernel : callable
-        ``(parameters, rank) -> Tensor``: the dense kernel ``(rank, rank, k, k)``, k odd and at most 5.
+    kernel : callable, optional
+        ``(parameters, rank) -> Tensor``: the dense kernel ``(rank, rank, k, k)``, k odd, at most 5; linear ones only.
+    apply : callable, optional
+        ``(parameters, z) -> Tensor``: what it does to ``z`` ``(B, rank, H, W)``; only those that are not linear.
+    side : int
+        Side of the neighbourhood that it sees, in tokens.
     """
 
     name: str
     start: Callable[[int], Tensor]
-    kernel: Callable[[Tensor, int], Tensor]
+    kernel: Callable[[Tensor, int], Tensor] | None = None
+    apply: Callable[[Tensor, Tensor], Tensor] | None = None
+    side: int = 1
+
+    @property
+    def linear(self) -> bool:
+        """True when it is a convolution."""
+        return self.kernel is not None
 
 
 def centred(kernel: Tensor, side: int = KERNEL_SIDE) -> Tensor:
@@ -78,16 +89,35 @@ def _constant(make: Callable[[int], Tensor]) -> Callable[[Tensor, int], Tensor]:
     return lambda parameters, rank: make(rank).to(parameters)
 
 
-OPERATIONS: dict[str, Operation] = {
-    operation.name: operation
-    for operation in (
-        Operation("none", _nothing, _constant(lambda r: torch.zeros(r, r, 1, 1))),
-        Operation("identity", _nothing, _constant(lambda r: torch.eye(r).view(r, r, 1, 1))),
-        Operation("conv1x1", _dirac_dense(1), lambda taps, rank: taps),
-        Operation("conv3x3", _dirac_dense(3), lambda taps, rank: taps),
-        Operation("dw_conv3x3", _dirac_depthwise(3), lambda taps, rank: _on_diagonal(taps)),
-        Operation("dw_conv5x5", _dirac_depthwise(5), lambda taps, rank: _on_diagonal(taps)),
-        Operation("dil_conv3x3", _dirac_depthwise(3), _dilated),
-        Operation("avg_pool3x3", _nothing, _constant(lambda r: _on_diagonal(torch.full((r, 3, 3), 1 / 9)))),
-    )
-}
+def _max_pool(parameters: Tensor, z: Tensor) -> Tensor:
+    return functional.max_pool2d(z, 3, stride=1, padding=1)
+
+
+def _separable_start(rank: int) -> Tensor:
+    """Depthwise taps (r, 9) and pointwise weights (r, r), side by side."""
+    return torch.cat([_dirac_depthwise(3)(rank).flatten(1), torch.eye(rank)], dim=1)
+
+
+def _separable(parameters: Tensor, z: Tensor) -> Tensor:
+    """Depthwise 3 x 3, GELU, pointwise."""
+    rank = len(parameters)
+    spread = functional.conv2d(z, parameters[:, :9].view(rank, 1, 3, 3), padding=1, groups=rank)
+    return functional.conv2d(functional.gelu(spread), parameters[:, 9:].reshape(rank, rank, 1, 1))
+
+
+def _of(*operations: Operation) -> dict[str, Operation]:
+    return {operation.name: operation for operation in operations}
+
+
+OPERATIONS: dict[str, Operation] = _of(
+    Operation("none", _nothing, _constant(lambda r: torch.zeros(r, r, 1, 1))),
+    Operation("identity", _nothing, _constant(lambda r: torch.eye(r).view(r, r, 1, 1))),
+    Operation("conv1x1", _dirac_dense(1), lambda taps, rank: taps),
+    Operation("conv3x3", _dirac_dense(3), lambda taps, rank: taps, side=3),
+    Operation("dw_conv3x3", _dirac_depthwise(3), lambda taps, rank: _on_diagonal(taps), side=3),
+    Operation("dw_conv5x5", _dirac_depthwise(5), lambda taps, rank: _on_diagonal(taps), side=5),
+    Operation("dil_conv3x3", _dirac_depthwise(3), _dilated, side=5),
+    Operation("avg_pool3x3", _nothing, _constant(lambda r: _on_diagonal(torch.full((r, 3, 3), 1 / 9))), side=3),
+    Operation("max_pool3x3", _nothing, apply=_max_pool, side=3),
+    Operation("sep_conv3x3_act", _separable_start, apply=_separable, side=3),
+)

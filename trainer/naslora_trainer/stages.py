@@ -27,7 +27,7 @@ class Schedule:
     @classmethod
     def of(cls, config: FineTuneConfig) -> Schedule:
         """Return the schedule of ``config``; a method without a choice of operations has no search."""
-        searches = len(config.operations) > 1
+        searches = config.searches and len(config.operations) > 1
         search = round(config.steps * config.warmup_share)
         settle = search + (round(config.steps * config.search_share) if searches else 0)
         consolidate = round(config.steps * (config.warmup_share + config.search_share + config.settle_share))
@@ -44,6 +44,13 @@ class Schedule:
     def trains_alpha(self, step: int) -> bool:
         """True for the steps of the search stage that train the architecture."""
         return self.stage(step) == "search" and (step - self.search) % ALPHA_EVERY == ALPHA_EVERY - 1
+
+    def temperature(self, step: int, last: float) -> float:
+        """Return the softmax temperature: 1 until the search, then geometrically down to ``last`` at its end."""
+        if self.settle <= self.search:
+            return 1.0
+        done = min(1.0, max(0.0, (step - self.search + 1) / (self.settle - self.search)))
+        return last**done
 
     def learning_rate(self, step: int) -> float:
         """Return the factor on the peak learning rate: a short rise, then a half cosine down to 5 %."""

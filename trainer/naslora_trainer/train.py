@@ -30,6 +30,8 @@ Event = dict[str, Any]
 Embed = Callable[[TrainingImage, int], Tensor]
 #: Weight of the pull to the unfolded model's embedding while a fold recovers.
 DISTILL_WEIGHT = 1.0
+#: Weight of the balance loss of a mixture of experts (Zhong et al. 2024).
+BALANCE_WEIGHT = 1e-2
 #: So many skipped steps in a row (a loss that is not finite) end the training.
 MOST_SKIPPED = 10
 
@@ -128,13 +130,13 @@ class _FineTune:
             stage = self.schedule.stage(step)
             if step == self.schedule.settle and stage == "settle":
                 self._settle(gate, step)
-            if step == self.schedule.consolidate and self.network.needs_fold():
+            if step == self.schedule.consolidate and self.network.to_fold():
                 unfolded = (self.network.tensors(), gate.measure(self.network.sam, self.network.learns))
                 self._metric(step, unfolded[1])
                 fold_report = self._fold()
             loss = self._step(step, stage)
             self._progress(step + 1, stage, loss)
-        if unfolded is None and self.network.needs_fold():
+        if unfolded is None and self.network.to_fold():
             unfolded = (self.network.tensors(), gate.measure(self.network.sam, self.network.learns))
             fold_report = self._fold()
         self._check_stop()
@@ -168,6 +170,9 @@ class _FineTune:
             fingerprint=self.network.fingerprint,
             method=self.config.method,
             rank=self.config.rank,
+            operations=self.config.operations,
+            partial=self.config.searched_part,
+            cell_sees=self.config.cell_sees,
             prompts=self.network.learns,
             architecture=self.architecture or self.network.architecture(),
             report=report,
@@ -177,9 +182,7 @@ class _FineTune:
     def _settle(self, gate: Gate, step: int) -> None:
         """Freeze the architecture and drop improbable operations; search objects train from here on."""
         self._metric(step, gate.measure(self.network.sam, self.network.learns))
-        for layer in self.network.layers.values():
-            layer.cell.alpha.requires_grad_(False)
-            layer.cell.prune(self.config.prune_below)
+        self.network.settle(self.config.prune_below)
 
     def _fold(self) -> dict[str, Any]:
         """Consolidate on the training images; the unfolded network stays as teacher of the recovery."""
@@ -188,7 +191,7 @@ class _FineTune:
             for image in self._images("train", after_search=True):
                 self.network.embed(image, 0)
 
-        folds = consolidate(self.network.layers, calibrate)
+        folds = consolidate(self.network.to_fold(), calibrate)
         self.architecture = self.network.architecture()
         self.teacher = self.network.frozen_embed()
         self.network.fold(folds)
@@ -206,6 +209,8 @@ class _FineTune:
         factor = self.schedule.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
+        if stage == "search":
+            self.network.set_temperature(self.schedule.temperature(step, self.config.temperature))
         image, turn, frame = self._next("search" if searching else "train", stage)
         loss = self._loss(image, turn, frame, step)
         if not torch.isfinite(loss):
@@ -234,6 +239,7 @@ class _FineTune:
         targets = torch.as_tensor(batch.targets, dtype=logits.dtype, device=logits.device)[:, None]
         trusted = torch.as_tensor(batch.trusted, dtype=logits.dtype, device=logits.device)[:, None]
         loss = prompted_loss(logits, iou, targets, trusted, several)
+        loss = loss + BALANCE_WEIGHT * self.network.balance()
         if self.teacher is not None:
             with torch.no_grad():
                 wanted = self.teacher(image, turn)
@@ -263,7 +269,7 @@ class _FineTune:
 
     def _next(self, part: str, stage: Stage) -> tuple[TrainingImage, int, Frame]:
         """Return the next image in a shuffled round, a random turn of it, and its frame."""
-        after_search = stage in ("settle", "consolidate") or len(self.config.operations) <= 1
+        after_search = stage in ("settle", "consolidate") or not self.alpha_optimizer
         if not self.queue[part]:
             images = [i for i in self._images(part, after_search) if len(self._frame(i, 0).objects)]
             self.queue[part] = [images[k] for k in self.rng.permutation(len(images))]
