@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from naslora_trainer.cell import Cell
-from naslora_trainer.config import METHOD_OPERATIONS
+from naslora_trainer.config import METHOD_OPERATIONS, OperationName
 from naslora_trainer.operations import OPERATIONS
 
 RANK = 4
@@ -82,3 +84,42 @@ def test_alpha_and_operation_weights_get_gradients() -> None:
     cell(torch.randn(1, RANK, 5, 5)).square().sum().backward()
     assert cell.alpha.grad is not None and cell.alpha.grad.abs().sum() > 0
     assert all(taps.grad is not None and taps.grad.abs().sum() > 0 for taps in cell.weights if taps.numel())
+
+
+@pytest.mark.parametrize("partial", [2, 4])
+def test_partial_channels_bypass_the_operations_and_are_shuffled(partial: int) -> None:
+    torch.manual_seed(0)
+    cell = Cell(RANK, (*METHOD_OPERATIONS["nas-lora"], "max_pool3x3", "sep_conv3x3_act"), partial)
+    for taps in cell.weights:
+        nn.init.normal_(taps) if taps.numel() else None
+    z = torch.randn(2, RANK, 8, 8)
+    searched = RANK // partial
+    inner = Cell(searched, cell.operations)
+    inner.load_state_dict(cell.state_dict())
+    both = torch.cat([inner(z[:, :searched]), z[:, searched:]], dim=1)
+    shuffled = both.unflatten(1, (partial, searched)).transpose(1, 2).flatten(1, 2)
+    torch.testing.assert_close(cell(z), shuffled, atol=1e-5, rtol=1e-5)
+
+
+def test_a_mixture_with_operations_that_are_not_linear_is_the_sum_of_its_parts() -> None:
+    names = ("identity", "dw_conv5x5", "max_pool3x3", "sep_conv3x3_act")
+    cell, z = Cell(RANK, names), torch.randn(2, RANK, 7, 9)
+    nn.init.normal_(cell.alpha)
+    parts = [p * reference(n, w.detach(), z) for p, n, w in zip(cell.probabilities(), names, cell.weights, strict=True)]
+    torch.testing.assert_close(cell(z), torch.stack(parts).sum(0), atol=1e-5, rtol=1e-5)
+    assert not cell.linear
+    cell.alpha.data = torch.tensor([9.0, 9.0, 0.0, 0.0])
+    cell.prune(0.1)
+    assert cell.linear
+
+
+def test_a_low_temperature_decides() -> None:
+    cell = Cell(RANK, ("identity", "conv1x1"))
+    cell.alpha.data = torch.tensor([0.2, 0.0])
+    warm = cell.summary()["identity"]
+    cell.temperature.fill_(0.05)
+    assert warm < 0.56 < 0.98 < cell.summary()["identity"]
+
+
+def test_the_settings_know_every_operation_of_the_registry() -> None:
+    assert set(get_args(OperationName)) == set(OPERATIONS)

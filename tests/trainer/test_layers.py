@@ -4,14 +4,16 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
-from segment_anything.modeling import Sam
+from segment_anything.modeling.image_encoder import window_partition
 from torch import nn
 
 from naslora_trainer.cell import Cell
-from naslora_trainer.config import METHOD_OPERATIONS, FineTuneConfig
-from naslora_trainer.layers import AdaptedLinear, spatial
-from naslora_trainer.targets import inject, target_layers
+from naslora_trainer.config import METHOD_OPERATIONS
+from naslora_trainer.layers import AdaptedConv2d, AdaptedLinear, spatial
+from naslora_trainer.operations import OPERATIONS as REGISTRY
 
 OPERATIONS = METHOD_OPERATIONS["nas-lora"]
 
@@ -63,10 +65,30 @@ def test_with_identity_alone_the_layer_is_pefts_lora() -> None:
     torch.testing.assert_close(mine(x), theirs(x), atol=1e-6, rtol=0)
 
 
-def test_inject_takes_qkv_and_proj_of_the_last_blocks(base_sam: Sam) -> None:
-    encoder = copy.deepcopy(base_sam.image_encoder)
-    adapted = inject(encoder, FineTuneConfig(blocks=2))
-    assert list(adapted) == [f"layers.3.blocks.{i}.attn.{n}" for i in (0, 1) for n in ("qkv", "proj")]
-    assert len(target_layers(base_sam.image_encoder, 64)) == 20
-    trainable = {name for name, p in encoder.named_parameters() if p.requires_grad}
-    assert trainable and all(any(name.startswith(path) for path in adapted) for name in trainable)
+def test_a_cell_that_sees_the_map_works_across_windows() -> None:
+    """2 x 2 windows of 3 x 3 tokens: the same as on the 6 x 6 grid that they were cut from."""
+    layer = AdaptedLinear(nn.Linear(6, 5), Cell(3, OPERATIONS), 1.0, windows=2)
+    nn.init.normal_(layer.up)
+    whole = AdaptedLinear(layer.base, layer.cell, 1.0)
+    whole.down, whole.up = layer.down, layer.up
+    grid = torch.randn(2, 6, 6, 6)
+
+    def cut(x: torch.Tensor) -> torch.Tensor:
+        return window_partition(x, 3)[0]
+
+    torch.testing.assert_close(layer(cut(grid)), cut(whole(grid)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer(cut(grid).flatten(1, 2)), cut(whole(grid)).flatten(1, 2), atol=1e-5, rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.sampled_from([1, 3, 5]), st.integers(1, 8))
+def test_the_cell_of_a_convolution_folds_exactly(seed: int, side: int, size: int) -> None:
+    torch.manual_seed(seed)
+    fitting = [name for name in OPERATIONS if REGISTRY[name].side <= side]
+    layer = AdaptedConv2d(nn.Conv2d(6, 5, side, padding=side // 2), Cell(3, fitting), 0.5)
+    for parameter in (layer.up, layer.cell.alpha, *layer.cell.learned()):
+        nn.init.normal_(parameter)
+    x = torch.randn(2, 6, size, size + 1)
+    weight = layer.base.weight + torch.tensordot(layer.output(), layer.kernel(), dims=1)
+    merged = nn.functional.conv2d(x, weight, layer.base.bias, padding=side // 2)
+    torch.testing.assert_close(merged, layer(x), atol=1e-5, rtol=1e-5)

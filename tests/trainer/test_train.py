@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_adapter(
     assert again is not None and again.id == trained[0].id
 
 
-@pytest.mark.parametrize("method", ["lora", "conv-lora", "decoder-only"])
+@pytest.mark.parametrize("method", ["lora", "conv-lora", "conv-lora-experts", "nas-pc-lora", "decoder-only"])
 def test_the_baselines_share_the_loop(method: Any, nuclei: list[TrainingImage], base_sam: Sam) -> None:
     adapter = finetune(tiny(method=method), nuclei[:2])
     assert adapter is not None and adapter.meta.method == method
