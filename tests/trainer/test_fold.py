@@ -14,6 +14,7 @@ from naslora_trainer.adapter import Adapter
 from naslora_trainer.base import fingerprint
 from naslora_trainer.cell import Cell
 from naslora_trainer.config import METHOD_OPERATIONS, FineTuneConfig
+from naslora_trainer.errors import UserError
 from naslora_trainer.fold import consolidate, pointwise_part, spatial_part
 from naslora_trainer.layers import AdaptedLinear, FixedKernel, spatial
 from naslora_trainer.merging import apply, merge
@@ -101,3 +102,14 @@ def test_a_branch_answers_as_the_unfolded_network(base_sam: Sam) -> None:
     answers = apply(copy.deepcopy(base_sam), adapter).image_encoder(x)
     torch.testing.assert_close(answers, network.sam.image_encoder(x), atol=1e-4, rtol=1e-4)
     assert not torch.equal(answers, base_sam.image_encoder(x))
+
+
+def test_a_branch_without_its_projection_is_refused(base_sam: Sam, random_adapter: Adapter) -> None:
+    """Not left out in silence; the model stays as it was."""
+    layer = next(name for name in random_adapter.tensors if name.endswith("qkv.down")).split(".", 1)[1]
+    name = f"branch.{layer.removesuffix('.down')}.kernel"
+    broken = Adapter({**random_adapter.tensors, name: torch.zeros(2, 2, 5, 5)}, random_adapter.meta)
+    sam = copy.deepcopy(base_sam)
+    with pytest.raises(UserError, match="its branch at"):
+        apply(sam, broken)
+    assert fingerprint(sam) == fingerprint(base_sam)

@@ -82,8 +82,9 @@ def apply(sam: Sam, adapter: Adapter) -> Sam:
     UserError
         As :func:`merge`; ``sam`` is then unchanged.
     """
+    state = _merged(adapter, sam.state_dict())
     branches = _branches(sam, adapter)
-    sam.load_state_dict(_merged(adapter, sam.state_dict()), strict=True)
+    sam.load_state_dict(state, strict=True)
     for layer, branch in branches.items():
         replace_layer(sam.image_encoder, layer, branch.to(sam.device))
     return sam.eval()
@@ -92,9 +93,7 @@ def apply(sam: Sam, adapter: Adapter) -> Sam:
 def _branches(sam: Sam, adapter: Adapter) -> dict[str, BranchLinear]:
     """Return the branch layers of ``adapter`` around the layers of ``sam``, which stay where they are."""
     found = {}
-    layers = {n.removeprefix("branch.").removesuffix(".down") for n in adapter.tensors if n.startswith("branch.")
-              and n.endswith(".down")}  # fmt: skip
-    for layer in sorted(layers):
+    for layer in sorted({_branch_of(name) for name in adapter.tensors if name.startswith("branch.")}):
         prefix = f"branch.{layer}."
         parts = {name.removeprefix(prefix): t for name, t in adapter.tensors.items() if name.startswith(prefix)}
         try:
@@ -106,6 +105,11 @@ def _branches(sam: Sam, adapter: Adapter) -> dict[str, BranchLinear]:
         except (AttributeError, AssertionError, KeyError, RuntimeError) as error:
             raise UserError(f"The adapter does not fit the base model: its branch at {layer} does not.") from error
     return found
+
+
+def _branch_of(name: str) -> str:
+    """Return the layer of a tensor ``branch.<layer>.down``, ``.kernel`` or ``.cell.<name>``."""
+    return name.removeprefix("branch.").partition(".cell.")[0].removesuffix(".down").removesuffix(".kernel")
 
 
 def _cell(adapter: Adapter, parts: dict[str, Tensor]) -> nn.Module:
