@@ -14,11 +14,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage, objects_of
+from naslora_trainer.images import paired, read_image, read_labels, to_rgb8
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.train import finetune
 
@@ -52,13 +52,12 @@ def main() -> None:
 def read(pack: Path, masks: str) -> list[TrainingImage]:
     """Return the images of ``pack`` that are not held out, with the objects of its folder ``masks``."""
     images = []
-    for path in sorted((pack / "images").glob("*.png")):
+    for path, mask in paired(pack / "images", pack / masks):
         number = int(path.stem)
-        if number % 4 == 2 or not (pack / masks / path.name).exists():
+        if number % 4 == 2:
             continue
-        pixels, labels = iio.imread(path), iio.imread(pack / masks / path.name).astype(np.int32)
-        pixels = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]
-        image = TrainingImage(f"{pack.name}/{masks}/{path.stem}", np.ascontiguousarray(pixels), labels, complete=True)
+        name = f"{pack.name}/{masks}/{path.stem}"
+        image = TrainingImage(name, to_rgb8(read_image(path)), read_labels(mask), complete=True)
         images.append(densest_quarter(image) if pack.name == "dsb2018_nuclei" and number % 2 else image)
     return images
 

@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from segment_anything.modeling import Sam
+from segment_anything.modeling import ImageEncoderViT, Sam
 
 from naslora_resources.samples import sample_folder
 from naslora_trainer.adapter import Adapter, AdapterMeta
@@ -28,6 +28,17 @@ def nuclei() -> list[TrainingImage]:
         TrainingImage(f"quarter{i}", rgb[r : r + 64, c : c + 64].copy(), _largest(labels[r : r + 64, c : c + 64]), True)
         for i, (r, c) in enumerate(corners)
     ]
+
+
+@pytest.fixture
+def small_vit() -> ImageEncoderViT:
+    """Segment-anything's own encoder in small: blocks 0 and 2 windowed, 1 and 3 global, an 8 x 8 grid."""
+    torch.manual_seed(0)
+    encoder = ImageEncoderViT(
+        img_size=128, depth=4, embed_dim=32, num_heads=2, out_chans=16, window_size=3, global_attn_indexes=(1, 3),
+        use_rel_pos=True,
+    )  # fmt: skip
+    return encoder.eval()
 
 
 def _largest(labels: np.ndarray, count: int = 3) -> np.ndarray:

@@ -9,17 +9,6 @@ from naslora_trainer.encoder import split
 from naslora_trainer.targets import target_layers
 
 
-@pytest.fixture(scope="module")
-def small_vit() -> ImageEncoderViT:
-    """Segment-anything's own encoder with windowed and global blocks, in small."""
-    torch.manual_seed(0)
-    encoder = ImageEncoderViT(
-        img_size=128, depth=4, embed_dim=32, num_heads=2, out_chans=16, window_size=3, global_attn_indexes=(1, 3),
-        use_rel_pos=True,
-    )  # fmt: skip
-    return encoder.eval()
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("blocks", [0, 1, 2, 4])
 def test_prefix_and_suffix_are_the_vit(small_vit: ImageEncoderViT, blocks: int) -> None:

@@ -7,22 +7,11 @@ import torch
 from segment_anything.modeling import ImageEncoderViT, Sam
 
 from naslora_trainer.adapter import Adapter, AdapterMeta
-from naslora_trainer.config import METHOD_OPERATIONS, FineTuneConfig
+from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.layers import AdaptedConv2d
 from naslora_trainer.merging import apply
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.targets import inject, query_and_value_rows, target_layers, windows_of
-
-OPERATIONS = METHOD_OPERATIONS["nas-lora"]
-
-
-@pytest.fixture
-def vit() -> ImageEncoderViT:
-    """Segment-anything's own encoder in small: blocks 0 and 2 windowed, 1 and 3 global, an 8 x 8 grid."""
-    return ImageEncoderViT(
-        img_size=128, depth=4, embed_dim=32, num_heads=2, out_chans=16, window_size=3, global_attn_indexes=(1, 3),
-        use_rel_pos=True,
-    ).eval()  # fmt: skip
 
 
 def test_inject_takes_qkv_and_proj_of_the_last_blocks(base_sam: Sam) -> None:
@@ -35,34 +24,34 @@ def test_inject_takes_qkv_and_proj_of_the_last_blocks(base_sam: Sam) -> None:
 
 
 @torch.no_grad()
-def test_every_target_of_the_vit_starts_as_a_no_op_and_can_be_changed(vit: ImageEncoderViT) -> None:
+def test_every_target_of_the_vit_starts_as_a_no_op_and_can_be_changed(small_vit: ImageEncoderViT) -> None:
     x = torch.randn(1, 3, 128, 128)
-    before = vit(x)
+    before = small_vit(x)
     config = FineTuneConfig(blocks=2, targets=("qv", "proj", "mlp", "neck"), cell_sees="map")
-    adapted = inject(vit, config)
+    adapted = inject(small_vit, config)
     assert list(adapted) == [
         *(f"blocks.{i}.{n}" for i in (2, 3) for n in ("attn.qkv", "attn.proj", "mlp.lin1", "mlp.lin2")),
         "neck.0", "neck.2",
     ]  # fmt: skip
     assert isinstance(adapted["neck.2"], AdaptedConv2d)
-    torch.testing.assert_close(vit(x), before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(small_vit(x), before, atol=1e-5, rtol=1e-5)
     for layer in adapted.values():
         torch.nn.init.normal_(layer.up)
-        assert not torch.allclose(vit(x), before, atol=1e-3)
+        assert not torch.allclose(small_vit(x), before, atol=1e-3)
         torch.nn.init.zeros_(layer.up)
 
 
-def test_windows_are_counted(vit: ImageEncoderViT, base_sam: Sam) -> None:
-    assert windows_of(vit, "blocks.0.attn.qkv") == 3 and windows_of(vit, "blocks.1.attn.qkv") == 1
-    assert windows_of(vit, "blocks.0.mlp.lin1") == 1
+def test_windows_are_counted(small_vit: ImageEncoderViT, base_sam: Sam) -> None:
+    assert windows_of(small_vit, "blocks.0.attn.qkv") == 3 and windows_of(small_vit, "blocks.1.attn.qkv") == 1
+    assert windows_of(small_vit, "blocks.0.mlp.lin1") == 1
     assert windows_of(base_sam.image_encoder, "layers.2.blocks.0.attn.qkv") == 5
     assert windows_of(base_sam.image_encoder, "layers.3.blocks.0.attn.proj") == 10
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["vit", "tiny_vit"])
-def test_q_and_v_rows_leave_the_keys_alone(kind: str, vit: ImageEncoderViT, base_sam: Sam) -> None:
-    encoder = vit if kind == "vit" else copy.deepcopy(base_sam.image_encoder)
+def test_q_and_v_rows_leave_the_keys_alone(kind: str, small_vit: ImageEncoderViT, base_sam: Sam) -> None:
+    encoder = small_vit if kind == "vit" else copy.deepcopy(base_sam.image_encoder)
     path = "blocks.1.attn" if kind == "vit" else "layers.3.blocks.0.attn"
     attention = encoder.get_submodule(path)
     rows = query_and_value_rows(attention)

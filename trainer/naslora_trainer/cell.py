@@ -60,7 +60,8 @@ class Cell(nn.Module):
     @property
     def linear(self) -> bool:
         """True when every operation that is left is a convolution, so that :meth:`kernel` is the whole cell."""
-        return all(OPERATIONS[name].linear for name, on in zip(self.operations, self.active, strict=True) if on)
+        # Which are left is asked only of the others: reading the mask would make a GPU wait.
+        return all(OPERATIONS[name].linear or not on for name, on in zip(self.operations, self.active, strict=True))
 
     def probabilities(self) -> Tensor:
         """Return ``p`` ``(operations,)``; it sums to 1, and a dropped operation has exactly 0."""

@@ -140,12 +140,13 @@ class FineTuneConfig(BaseModel):
     @property
     def operations(self) -> tuple[OperationName, ...]:
         """Names of the candidate operations of the cell."""
-        return self.candidates if self.candidates and self.searches else METHOD_OPERATIONS[self.method]
+        chooses = self.method in ("nas-lora", "nas-pc-lora")
+        return self.candidates if self.candidates and chooses else METHOD_OPERATIONS[self.method]
 
     @property
     def searches(self) -> bool:
-        """True for a method with a searched cell."""
-        return self.method in ("nas-lora", "nas-pc-lora")
+        """True when there is a choice of operations to search."""
+        return len(self.operations) > 1
 
     @property
     def adapts_encoder(self) -> bool:

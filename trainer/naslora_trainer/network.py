@@ -87,9 +87,10 @@ class TrainableSam:
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         """Return the alpha of every searched cell."""
-        return [cell.alpha for cell in self._searched()] if self.config.searches else []
+        return [cell.alpha for cell in self._cells()] if self.config.searches else []
 
-    def _searched(self) -> Iterator[Cell]:
+    def _cells(self) -> Iterator[Cell]:
+        """The cells that mix operations, be it only one."""
         return (layer.cell for layer in self.layers.values() if isinstance(layer.cell, Cell))
 
     def adapter_parameters(self) -> list[nn.Parameter]:
@@ -106,12 +107,12 @@ class TrainableSam:
 
     def set_temperature(self, temperature: float) -> None:
         """Set the temperature of every searched cell."""
-        for cell in self._searched():
+        for cell in self._cells():
             cell.temperature.fill_(temperature)
 
     def settle(self, threshold: float) -> None:
         """Freeze the architecture and drop operations less probable than ``threshold``."""
-        for cell in self._searched():
+        for cell in self._cells():
             cell.alpha.requires_grad_(False)
         for layer in self.layers.values():
             layer.cell.prune(threshold)

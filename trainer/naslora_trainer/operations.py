@@ -105,19 +105,18 @@ def _separable(parameters: Tensor, z: Tensor) -> Tensor:
     return functional.conv2d(functional.gelu(spread), parameters[:, 9:].reshape(rank, rank, 1, 1))
 
 
-def _of(*operations: Operation) -> dict[str, Operation]:
-    return {operation.name: operation for operation in operations}
-
-
-OPERATIONS: dict[str, Operation] = _of(
-    Operation("none", _nothing, _constant(lambda r: torch.zeros(r, r, 1, 1))),
-    Operation("identity", _nothing, _constant(lambda r: torch.eye(r).view(r, r, 1, 1))),
-    Operation("conv1x1", _dirac_dense(1), lambda taps, rank: taps),
-    Operation("conv3x3", _dirac_dense(3), lambda taps, rank: taps, side=3),
-    Operation("dw_conv3x3", _dirac_depthwise(3), lambda taps, rank: _on_diagonal(taps), side=3),
-    Operation("dw_conv5x5", _dirac_depthwise(5), lambda taps, rank: _on_diagonal(taps), side=5),
-    Operation("dil_conv3x3", _dirac_depthwise(3), _dilated, side=5),
-    Operation("avg_pool3x3", _nothing, _constant(lambda r: _on_diagonal(torch.full((r, 3, 3), 1 / 9))), side=3),
-    Operation("max_pool3x3", _nothing, apply=_max_pool, side=3),
-    Operation("sep_conv3x3_act", _separable_start, apply=_separable, side=3),
-)
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        Operation("none", _nothing, _constant(lambda r: torch.zeros(r, r, 1, 1))),
+        Operation("identity", _nothing, _constant(lambda r: torch.eye(r).view(r, r, 1, 1))),
+        Operation("conv1x1", _dirac_dense(1), lambda taps, rank: taps),
+        Operation("conv3x3", _dirac_dense(3), lambda taps, rank: taps, side=3),
+        Operation("dw_conv3x3", _dirac_depthwise(3), lambda taps, rank: _on_diagonal(taps), side=3),
+        Operation("dw_conv5x5", _dirac_depthwise(5), lambda taps, rank: _on_diagonal(taps), side=5),
+        Operation("dil_conv3x3", _dirac_depthwise(3), _dilated, side=5),
+        Operation("avg_pool3x3", _nothing, _constant(lambda r: _on_diagonal(torch.full((r, 3, 3), 1 / 9))), side=3),
+        Operation("max_pool3x3", _nothing, apply=_max_pool, side=3),
+        Operation("sep_conv3x3_act", _separable_start, apply=_separable, side=3),
+    )
+}

@@ -27,9 +27,8 @@ class Schedule:
     @classmethod
     def of(cls, config: FineTuneConfig) -> Schedule:
         """Return the schedule of ``config``; a method without a choice of operations has no search."""
-        searches = config.searches and len(config.operations) > 1
         search = round(config.steps * config.warmup_share)
-        settle = search + (round(config.steps * config.search_share) if searches else 0)
+        settle = search + (round(config.steps * config.search_share) if config.searches else 0)
         consolidate = round(config.steps * (config.warmup_share + config.search_share + config.settle_share))
         return cls(config.steps, search, settle, max(settle, consolidate))
 

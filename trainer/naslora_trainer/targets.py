@@ -14,7 +14,7 @@ from .experts import ExpertsCell
 from .layers import AdaptedConv2d, AdaptedLinear
 from .operations import OPERATIONS
 
-#: Paths inside a block, by target: of segment-anything's ViT and of TinyViT.
+#: Paths inside a block in the order of its forward pass, by target: of segment-anything's ViT and of TinyViT.
 _IN_BLOCK = {
     "qkv": ("attn.qkv",),
     "qv": ("attn.qkv",),
@@ -47,7 +47,7 @@ def target_layers(encoder: nn.Module, blocks: int, targets: Sequence[str] = ("qk
     found = []
     for name in list(attention_blocks(encoder))[-blocks:] if blocks else []:
         inside = dict(encoder.get_submodule(name).named_modules())
-        wanted = [path for target in ("qkv", "qv", "proj", "mlp") if target in targets for path in _IN_BLOCK[target]]
+        wanted = [path for target, paths in _IN_BLOCK.items() if target in targets for path in paths]
         found += [f"{name}.{path}" for path in wanted if path in inside]
     if "neck" in targets:
         neck = encoder.get_submodule("neck").named_children()

@@ -233,9 +233,7 @@ class _FineTune:
         batch = sample_prompts(frame, self.config.prompts_per_step, self.config.box_share, self.rng)
         if self.rng.random() < self.config.correction_share:
             batch = self._corrected(embedding, batch)
-        several = self._several(batch)
-        masks = 4 if several.any() else 1
-        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch), masks)
+        logits, iou, several = self._answers(embedding, batch)
         targets = torch.as_tensor(batch.targets, dtype=logits.dtype, device=logits.device)[:, None]
         trusted = torch.as_tensor(batch.trusted, dtype=logits.dtype, device=logits.device)[:, None]
         loss = prompted_loss(logits, iou, targets, trusted, several)
@@ -248,16 +246,20 @@ class _FineTune:
 
     @torch.no_grad()
     def _corrected(self, embedding: Tensor, batch: PromptBatch) -> PromptBatch:
-        several = self._several(batch)
-        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch), 4 if several.any() else 1)
+        logits, iou, several = self._answers(embedding, batch)
         best = torch.where(several, iou[:, 1:].argmax(dim=1) + 1, 0) if several.any() else several.long()
         answers = logits[torch.arange(len(best), device=best.device), best] > 0
         return batch.corrected(answers.cpu().numpy())
 
-    def _several(self, batch: PromptBatch) -> Tensor:
-        """(B,) bool: prompts that the model answers with alternatives."""
-        several = batch.single_click & ("multimask" in self.network.learns)
-        return torch.as_tensor(several, device=self.device)
+    def _answers(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits, predicted IoU, and (B,) bool: prompts that the model answers with alternatives.
+
+        The alternatives are computed only when some prompt needs them.
+        """
+        alternatives = batch.single_click & ("multimask" in self.network.learns)
+        masks = 4 if alternatives.any() else 1
+        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch), masks)
+        return logits, iou, torch.as_tensor(alternatives, device=self.device)
 
     def _images(self, part: str, after_search: bool) -> list[TrainingImage]:
         """Images that may be used now; without alpha steps to come, the search images train as well."""
