@@ -18,12 +18,12 @@ import numpy as np
 
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage, objects_of
-from naslora_trainer.images import paired, read_image, read_labels, to_rgb8
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.train import finetune
+from packs import TARGETS, held_out, read_pack
 
-#: Pack and folder of the masks.
-SOURCES = (("dsb2018_nuclei", "masks"), ("coffee_leaf_lesions", "masks"), ("coffee_leaf_lesions", "masks_leaf"))
+#: What it is trained on.
+SOURCES = ("nuclei", "lesions", "leaf")
 RECIPE: dict[str, Any] = {
     "method": "nas-lora",
     "base": "litemedsam",
@@ -42,24 +42,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the adapter file to write")
     options = parser.parse_args()
     reuse_freed_memory()
-    images = [image for pack, masks in SOURCES for image in read(options.data / pack, masks)]
+    images = [image for target in SOURCES for image in read(options.data, target)]
     adapter = finetune(FineTuneConfig.checked(**RECIPE), images, lambda event: print(json.dumps(event), flush=True))
     assert adapter is not None
     adapter.save(options.out)
     print(json.dumps(adapter.meta.report["validation"]), options.out.stat().st_size, "bytes")
 
 
-def read(pack: Path, masks: str) -> list[TrainingImage]:
-    """Return the images of ``pack`` that are not held out, with the objects of its folder ``masks``."""
-    images = []
-    for path, mask in paired(pack / "images", pack / masks):
-        number = int(path.stem)
-        if number % 4 == 2:
-            continue
-        name = f"{pack.name}/{masks}/{path.stem}"
-        image = TrainingImage(name, to_rgb8(read_image(path)), read_labels(mask), complete=True)
-        images.append(densest_quarter(image) if pack.name == "dsb2018_nuclei" and number % 2 else image)
-    return images
+def read(data: Path, target: str) -> list[TrainingImage]:
+    """Return the images of ``target`` that are not held out."""
+    numbers = sorted(set(range(TARGETS[target].images)) - set(held_out(target)))
+    images = read_pack(data, target, numbers)
+    if target != "nuclei":
+        return images
+    return [densest_quarter(image) if i % 2 else image for i, image in zip(numbers, images, strict=True)]
 
 
 def densest_quarter(image: TrainingImage) -> TrainingImage:
