@@ -291,6 +291,39 @@ def adapters(project: Annotated[Path, typer.Argument(help="a folder NAME.naslora
     _print(found, as_json, "\n".join(lines) or "There are no adapters yet.")
 
 
+@app.command()
+def architecture(
+    adapter: Annotated[Path, typer.Argument(help="adapter file")],
+    picture: Annotated[Path | None, typer.Option(help="draw the course of the search into this PNG file")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the search of a fine-tune found: the probability of each operation, layer by layer."""
+    from naslora_trainer import Adapter
+    from naslora_trainer.architecture import table
+
+    meta = Adapter.load(adapter).meta
+    history = meta.report.get("architecture_history") or []
+    if picture is not None:
+        _draw_search(adapter, history, meta.report.get("config"), picture)
+    found = {"file": str(adapter), "method": meta.method, "architecture": meta.architecture, "history": history}
+    _print(found, as_json, table(meta.architecture))
+
+
+def _draw_search(adapter: Path, records: Any, config: Any, picture: Path) -> None:
+    from naslora_trainer.architecture import ArchitectureHistory, draw, stage_starts
+    from naslora_trainer.config import FineTuneConfig
+
+    try:
+        history = ArchitectureHistory.from_json(records)
+        draw(history, picture, stage_starts(FineTuneConfig.checked(**config)) if config else None)
+    except ValueError as error:
+        raise UserError(
+            f"{adapter.name} does not hold the course of a search ({error}).",
+            "Only a fine-tune that searches for operations (nas-lora) has one.",
+        ) from error
+    _say(f"Picture: {picture}")
+
+
 @app.command("models")
 def list_models(as_json: Json = False) -> None:
     """List the base models."""

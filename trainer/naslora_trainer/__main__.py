@@ -2,7 +2,8 @@
 
 ``RUN_DIR/job.json`` holds the settings (``{"config": {...}}``) and ``RUN_DIR/data.h5`` the labelled images. Events are
 printed as JSON lines and kept in ``events.jsonl``; at the end there are ``report.json`` and, when it was not
-cancelled, ``adapter.safetensors``. Exit status: 0 when it was done or cancelled, 1 after an error, 2 on wrong use.
+cancelled, ``adapter.safetensors`` and, of a search, ``architecture.txt`` and ``architecture.png``. Exit status: 0 when
+it was done or cancelled, 1 after an error, 2 on wrong use.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import Any
 from .child import StopRequest, lower_priority, take_stdout
 from .errors import UserError
 from .events import Event, EventWriter, error_event, plain
-from .files import read_json, write_json
+from .files import read_json, write_bytes, write_json
 
 ADAPTER, REPORT, EVENTS = "adapter.safetensors", "report.json", "events.jsonl"
+TABLE, PICTURE = "architecture.txt", "architecture.png"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(run_dir: Path, emit: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
     """Train, write adapter and report, and return the last event: ``result`` or ``error``."""
     try:
-        _remove(run_dir / ADAPTER, run_dir / REPORT)  # of an earlier attempt in the same folder
+        # Of an earlier attempt in the same folder.
+        _remove(*(run_dir / name for name in (ADAPTER, REPORT, TABLE, PICTURE)))
         last, report = _train(run_dir, emit, should_stop)
     except Exception as error:
         traceback.print_exc()
@@ -87,10 +90,26 @@ def _train(
         return result, result
     path = run_dir / ADAPTER
     adapter.save(path)
-    report = adapter.meta.report
+    # The history stays in the adapter file: for a person, the table and the picture say it better.
+    report = {key: value for key, value in adapter.meta.report.items() if key != "architecture_history"}
+    _show_architecture(run_dir, adapter.meta, config, emit)
     result = {"event": "result", "status": "done", "adapter": str(path)}
     result |= {key: report[key] for key in ("better", "reason", "validation", "train_s", "peak_mb")}
     return result, {**report, **result, "id": adapter.id, "architecture": adapter.meta.architecture}
+
+
+def _show_architecture(run_dir: Path, meta: Any, config: Any, emit: Callable[[Event], None]) -> None:
+    """Write the course of the search as a table and a picture, where there was one."""
+    records = meta.report.get("architecture_history")
+    if not records:
+        return
+    try:
+        from .architecture import ArchitectureHistory, draw, stage_starts, table
+
+        write_bytes(run_dir / TABLE, (table(meta.architecture) + "\n").encode("utf-8"))
+        draw(ArchitectureHistory.from_json(records), run_dir / PICTURE, stage_starts(config))
+    except Exception as error:  # the adapter is there: no reason to fail
+        emit({"event": "warning", "message": f"The architecture that was found could not be drawn: {error}"})
 
 
 def _job(run_dir: Path) -> tuple[Any, Any]:
