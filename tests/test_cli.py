@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -43,7 +44,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_models_and_doctor_speak_json() -> None:
     found = json.loads(naslora("models", "--json").stdout)
-    assert {"litemedsam", "sam_vit_b"} <= {entry["id"] for entry in found}
+    assert [entry["id"] for entry in found][:3] == ["litemedsam-click", "litemedsam", "sam_vit_b"]
     checks = json.loads(naslora("doctor", "--json").stdout)
     assert {check["name"]: check["state"] for check in checks}["weights"] == "ok"
 
@@ -55,6 +56,35 @@ def test_wrong_use_is_2_and_failure_is_1(tmp_path: Path) -> None:
     assert "missing does not exist" in failed.stderr and not failed.stdout and "Traceback" not in failed.stderr
     bad = naslora("finetune", tmp_path / "nothing.naslora", expect=1)
     assert "nothing.naslora" in bad.stderr
+
+
+def test_the_architecture_of_an_adapter(tmp_path: Path) -> None:
+    path, records = tmp_path / "mine.safetensors", []
+    for step, p in ((0, 0.5), (10, 0.75)):
+        records.append({"step": step, "architecture": {"blocks.11.attn.qkv": {"identity": 1 - p, "conv1x1": p}}})
+    write_adapter(path, records)
+    assert "block 11 qkv      0.25      0.75*" in naslora("architecture", path).stdout
+    picture = tmp_path / "search.png"
+    found = json.loads(naslora("architecture", path, "--picture", picture, "--json").stdout)
+    assert found["history"] == records and found["architecture"] == records[-1]["architecture"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    write_adapter(path, [])
+    failed = naslora("architecture", path, "--picture", tmp_path / "none.png", expect=1)
+    assert "does not hold the course of a search" in failed.stderr and not failed.stdout
+    assert not (tmp_path / "none.png").exists()
+
+
+def write_adapter(path: Path, records: list[dict[str, Any]]) -> None:
+    """Write a small adapter with the history of a search."""
+    import torch
+
+    from naslora_trainer.adapter import Adapter, AdapterMeta
+
+    meta = AdapterMeta(
+        base="litemedsam", fingerprint="0" * 64, method="nas-lora", rank=2,
+        architecture=records[-1]["architecture"] if records else {}, report={"architecture_history": records},
+    )  # fmt: skip
+    Adapter({"lora.l.down": torch.zeros(2, 3), "lora.l.up": torch.zeros(4, 2)}, meta).save(path)
 
 
 def test_the_loop_without_a_window(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -69,6 +99,9 @@ def test_the_loop_without_a_window(folders: tuple[Path, Path], tmp_path: Path) -
     assert told[0]["event"] == "started" and told[-1]["status"] == "done" and out.is_file()
     listed = json.loads(naslora("adapters", project, "--json").stdout)
     assert len(listed) == 1 and set(listed[0]["validation"]) == {"click", "box"}
+    (run,) = (project / "runs").iterdir()
+    assert "block 3.1 qkv" in (run / "architecture.txt").read_text(encoding="utf-8")
+    assert (run / "architecture.png").stat().st_size > 10_000
     merged = tmp_path / "merged.safetensors"
     naslora("merge", out, "--out", merged)
     assert merged.stat().st_size > 30e6

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from naslora_trainer.__main__ import PICTURE, TABLE, _show_architecture
+from naslora_trainer.adapter import AdapterMeta
 from naslora_trainer.architecture import COLOURS, ArchitectureHistory, draw, short_names, stage_starts, table, winner
 from naslora_trainer.cell import Cell
 from naslora_trainer.config import FineTuneConfig
@@ -155,6 +157,19 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
         draw(ArchitectureHistory(), tmp_path / "a.png")
     with pytest.raises(UserError, match="could not be saved"):
         draw(walk(1, ("none", "identity")), tmp_path / "missing" / "a.png")
+
+
+@pytest.mark.parametrize(("kept", "files", "warnings"), [
+    (walk(2, ("none", "identity")).to_json(), [PICTURE, TABLE], 0), ([], [], 0), ([{"step": 0}], [TABLE], 1),
+])  # fmt: skip
+def test_a_run_goes_on_when_its_search_cannot_be_drawn(
+    kept: list[Any], files: list[str], warnings: int, tmp_path: Path
+) -> None:
+    meta = AdapterMeta(base="b", fingerprint="0" * 64, method="nas-lora", rank=1, report={"architecture_history": kept})
+    events: list[dict[str, Any]] = []
+    _show_architecture(tmp_path, meta, FineTuneConfig(), events.append)
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    assert [event["event"] for event in events] == ["warning"] * warnings
 
 
 def test_stages_are_those_of_the_schedule() -> None:

@@ -238,7 +238,7 @@ def _fill(figure: Figure, history: ArchitectureHistory, columns: int, stages: Ma
     layers, operations = list(history.last), operations_of(history.last)
     names, colours = short_names(layers), _colours(operations)
     rows = math.ceil(len(layers) / columns)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False)  # shared axes take seconds, and all are alike
     for place, axes in enumerate(grid.flat):
         if place >= len(layers):
             axes.set_visible(False)
@@ -246,7 +246,7 @@ def _fill(figure: Figure, history: ArchitectureHistory, columns: int, stages: Ma
         _panel(axes, history, layers[place], names[layers[place]], colours)
         _boundaries(axes, stages)
         # The panel that is lowest in its column has the numbers, be there an empty place below it or not.
-        axes.tick_params(labelbottom=place + columns >= len(layers))
+        axes.tick_params(labelbottom=place + columns >= len(layers), labelleft=place % columns == 0)
     figure.supxlabel("training step", fontsize=9)
     figure.supylabel("share of maps" if _are_experts(operations) else "probability", fontsize=9)
     _legend(figure, colours, stages)
