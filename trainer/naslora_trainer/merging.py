@@ -14,9 +14,6 @@ from .errors import UserError
 from .layers import BranchLinear, FixedKernel
 from .targets import make_cell, replace_layer, windows_of
 
-#: Where the updates of a kind belong.
-_LOW_RANK = {"lora": "image_encoder", "decoder_lora": "mask_decoder"}
-
 
 def merge(adapter: Adapter, base: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """Return the stock SAM state dict of base + adapter; it loads strictly into ``segment_anything``.
@@ -42,26 +39,34 @@ def merge(adapter: Adapter, base: Mapping[str, Tensor] | None = None) -> dict[st
     return _merged(adapter, base if base is not None else load_base(adapter.meta.base).state_dict())
 
 
-def _merged(adapter: Adapter, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _check_base(adapter: Adapter, base: Mapping[str, Tensor]) -> None:
     if fingerprint(base) != adapter.meta.fingerprint:
         raise UserError(
             f"The adapter was trained on another base model ('{adapter.meta.base}') than the one in use.",
             f"Switch to the base model '{adapter.meta.base}', or choose another adapter.",
         )
+
+
+def _merged(adapter: Adapter, base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    _check_base(adapter, base)
+    adapter.check()
     state = {name: tensor.clone() for name, tensor in base.items()}
-    for name, tensor in adapter.tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind in _LOW_RANK and rest.endswith(".down"):
-            layer = rest.removesuffix(".down")
-            up = adapter.tensors.get(f"{kind}.{layer}.up")
-            if up is None or up.shape[1:] != tensor.shape[:1]:
-                raise UserError(f"The adapter is incomplete: {kind}.{layer}.up is missing or does not fit.")
-            _add(state, f"{_LOW_RANK[kind]}.{layer}.weight", torch.tensordot(up, tensor, dims=1))
-        elif kind == "decoder":
-            _add(state, f"mask_decoder.{rest}", tensor)
-        elif kind not in (*_LOW_RANK, "branch"):
-            raise UserError(f"The adapter holds a tensor of an unknown kind ({name}).")
+    for layer, (down, up) in adapter.low_rank().items():
+        _add(state, f"{layer}.weight", _product(up, down))
+    for name, difference in adapter.differences().items():
+        _add(state, name, difference)
     return state
+
+
+def _product(up: Tensor, down: Tensor) -> Tensor:
+    """Return ``up @ down``, bit by bit the same on every machine: merged weights have a fingerprint.
+
+    A matrix product of the libraries sums in an order that depends on the processor.
+    """
+    total = up.new_zeros(len(up), *down.shape[1:])
+    for column, row in zip(up.unbind(1), down.unbind(0), strict=True):
+        total = total + column.reshape(-1, *[1] * row.ndim) * row
+    return total
 
 
 def _add(state: dict[str, Tensor], name: str, delta: Tensor) -> None:
@@ -86,7 +91,35 @@ def apply(sam: Sam, adapter: Adapter) -> Sam:
     branches = _branches(sam, adapter)
     sam.load_state_dict(state, strict=True)
     for layer, branch in branches.items():
-        replace_layer(sam.image_encoder, layer, branch.to(sam.device))
+        weight = branch.base.weight
+        replace_layer(sam.image_encoder, layer, branch.to(weight.device, weight.dtype))
+    return sam.eval()
+
+
+def unmerge(sam: Sam, adapter: Adapter, base: Mapping[str, Tensor] | None = None) -> Sam:
+    """Undo :func:`apply` in place and return ``sam``: it is the base again, bit by bit, without branches.
+
+    Parameters
+    ----------
+    sam : Sam
+        As :func:`apply` returned it.
+    adapter : Adapter
+        What was merged into it.
+    base : mapping of str to Tensor, optional
+        State dict of the base, by default loaded by the adapter's base id. One kept from before :func:`apply` must be
+        a copy: ``apply`` writes into the tensors of ``sam`` itself.
+
+    Raises
+    ------
+    UserError
+        ``base`` is not the base that the adapter belongs to; ``sam`` is then unchanged.
+    """
+    state = base if base is not None else load_base(adapter.meta.base).state_dict()
+    _check_base(adapter, state)
+    for path, module in list(sam.image_encoder.named_modules()):
+        if isinstance(module, BranchLinear):
+            replace_layer(sam.image_encoder, path, module.base)
+    sam.load_state_dict(state, strict=True)
     return sam.eval()
 
 
@@ -97,14 +130,30 @@ def _branches(sam: Sam, adapter: Adapter) -> dict[str, BranchLinear]:
         prefix = f"branch.{layer}."
         parts = {name.removeprefix(prefix): t for name, t in adapter.tensors.items() if name.startswith(prefix)}
         try:
-            base = sam.image_encoder.get_submodule(layer)
-            assert isinstance(base, nn.Linear)
-            cell = FixedKernel(parts["kernel"]) if "kernel" in parts else _cell(adapter, parts)
-            windows = windows_of(sam.image_encoder, layer) if adapter.meta.cell_sees == "map" else 1
-            found[layer] = BranchLinear(base, parts["down"], adapter.tensors[f"lora.{layer}.up"], cell, windows)
-        except (AttributeError, AssertionError, KeyError, RuntimeError) as error:
+            found[layer] = _branch(sam, adapter, layer, parts)
+        except (AttributeError, KeyError, RuntimeError, ValueError) as error:
             raise UserError(f"The adapter does not fit the base model: its branch at {layer} does not.") from error
     return found
+
+
+def _branch(sam: Sam, adapter: Adapter, layer: str, parts: dict[str, Tensor]) -> BranchLinear:
+    """Return the branch layer that ``parts`` make of ``layer``; a ValueError or torch's error if they do not fit."""
+    base = sam.image_encoder.get_submodule(layer)
+    up, down, kernel = adapter.tensors[f"lora.{layer}.up"], parts["down"], parts.get("kernel")
+    rank = up.shape[1]
+    if not isinstance(base, nn.Linear) or up.shape[0] != base.out_features or down.shape != (rank, base.in_features):
+        raise ValueError("not the size of the layer")
+    if kernel is None:
+        if adapter.meta.rank != rank:
+            raise ValueError("not the rank of the cell")
+        cell = _cell(adapter, parts)
+    else:
+        side = kernel.shape[-1] if kernel.ndim == 4 else 0
+        if kernel.shape != (rank, rank, side, side) or side % 2 == 0:
+            raise ValueError("not a kernel of that rank")
+        cell = FixedKernel(kernel)
+    windows = windows_of(sam.image_encoder, layer) if adapter.meta.cell_sees == "map" else 1
+    return BranchLinear(base, down, up, cell, windows)
 
 
 def _branch_of(name: str) -> str:
