@@ -42,6 +42,13 @@ class Preset(StrEnum):
     thorough = "thorough"
 
 
+class MergedFormat(StrEnum):
+    """What ``merge`` writes."""
+
+    sam = "sam"
+    peft = "peft"
+
+
 def main() -> None:
     """Run the command line: exit status 0 on success, 2 on wrong use, 1 on failure."""
     try:
@@ -226,16 +233,24 @@ def _segment_as_child(folder: Path, out: Path, adapter: Path | None, base: str, 
 @app.command("merge")
 def merge_adapter(
     adapter: Annotated[Path, typer.Argument(help="adapter file")],
-    out: Annotated[Path, typer.Option(help="the checkpoint to write (.pth, or .safetensors)")],
+    out: Annotated[Path, typer.Option(help="the checkpoint to write (.pth, or .safetensors); for peft a folder")],
+    format: Annotated[MergedFormat, typer.Option("--format", help="sam or peft")] = MergedFormat.sam,
 ) -> None:
-    """Write base + adapter as one checkpoint for stock segment-anything."""
+    """Write base + adapter as one checkpoint for stock segment-anything, or the adapter alone as LoRA for PEFT."""
     import torch
     from safetensors.torch import save_file
 
     from naslora_trainer import Adapter, merge
     from naslora_trainer.files import saving
 
-    state = merge(Adapter.load(adapter))
+    loaded = Adapter.load(adapter)
+    if format is MergedFormat.peft:
+        from naslora_trainer.peft_export import export_peft
+
+        export_peft(loaded, out)
+        _say(f"{out}: a LoRA adapter for PEFT")
+        return
+    state = merge(loaded)
     with saving(out) as temporary:
         if out.suffix == ".safetensors":
             save_file(state, temporary)
@@ -330,7 +345,7 @@ def list_models(as_json: Json = False) -> None:
     import dataclasses
 
     entries = [dataclasses.asdict(entry) for entry in models().values()]
-    lines = [f"{e['id']:14} {e['title']}  ({e['size_bytes'] / 2**20:.0f} MB, {e['licence']})" for e in entries]
+    lines = [f"{e['id']:16} {e['title']}  ({e['size_bytes'] / 2**20:.0f} MB, {e['licence']})" for e in entries]
     _print(entries, as_json, "\n".join(lines))
 
 

@@ -105,6 +105,10 @@ def test_the_loop_without_a_window(folders: tuple[Path, Path], tmp_path: Path) -
     merged = tmp_path / "merged.safetensors"
     naslora("merge", out, "--out", merged)
     assert merged.stat().st_size > 30e6
+    naslora("merge", out, "--out", tmp_path / "peft", "--format", "peft")
+    config = json.loads((tmp_path / "peft" / "adapter_config.json").read_text())
+    assert config["r"] == 2 and len(config["target_modules"]) == 2
+    naslora("merge", out, "--out", tmp_path / "other", "--format", "onnx", expect=2)
     scores = json.loads(naslora("evaluate", "--images", images, "--masks", masks, "--adapter", out, "--json").stdout)
     assert scores["objects"] == 6 and 0 <= scores["point"]["dice"][0] <= 1 and scores["box"]["dice"] > 0.5
     naslora("export", project, "--out", tmp_path / "labels")
