@@ -133,7 +133,7 @@ def random_adapter(method: str) -> Adapter:
     config = FineTuneConfig.checked(method=method, base=BASE, rank=RANK, blocks=BLOCKS)
     network = TrainableSam(config, "cpu")
     generator = torch.Generator().manual_seed(0)
-    for parameter in network.adapter_parameters():
+    for parameter in network.projection_parameters() + network.cell_parameters():
         parameter.normal_(std=0.02, generator=generator)
     meta = AdapterMeta(
         base=BASE, fingerprint=network.fingerprint, method=method, rank=RANK, operations=config.operations

@@ -28,9 +28,11 @@ RECIPE: dict[str, Any] = {
     "method": "nas-lora",
     "base": "litemedsam",
     "decoder": "lora",
-    "steps": 240,
+    "decoder_lr": 5e-4,
+    "steps": 320,
     "prompts_per_step": 8,
-    "box_share": 0.45,
+    "box_share": 0.4,
+    "correction_share": 0.5,
     "cache_mb": 0,
 }
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
@@ -17,29 +20,58 @@ class PrefixCache:
     max_bytes : int
         Bound of the RAM part.
     folder : Path or None
-        Where more is kept; None: what does not fit is computed again each time.
+        Where more is kept; None: what does not fit is computed again each time. Files are named by their key, so that
+        a later training on the same images finds them.
     """
 
     def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
         self._max_bytes = max_bytes
         self._folder = folder
-        self._memory: dict[Hashable, Tensor] = {}
-        self._files: dict[Hashable, Path] = {}
+        self._memory: dict[str, Tensor] = {}
         self.bytes = 0
 
-    def get(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
-        """Return the tensor of ``key``, on the device where ``compute`` made it the first time."""
+    def get(self, key: str, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the tensor of ``key``, from RAM, disk, or as it is computed now.
+
+        Parameters
+        ----------
+        key : str
+            Can be a file's name; holds everything that the tensor depends on.
+        compute : callable
+            Returns the tensor, on the device where it is wanted.
+        """
         if key in self._memory:
             return self._memory[key]
-        if key in self._files:
-            return torch.load(self._files[key], weights_only=True)
-        tensor = compute().detach()
-        size = tensor.element_size() * tensor.numel()
-        if self.bytes + size <= self._max_bytes:
+        file = None if self._folder is None else self._folder / f"{key}.safetensors"
+        tensor = _read(file)
+        if tensor is None:
+            tensor = compute().detach()
+            fits = self.bytes + tensor.nbytes <= self._max_bytes
+            if not fits and file is not None:
+                _write(file, tensor)
+        if self.bytes + tensor.nbytes <= self._max_bytes:
             self._memory[key] = tensor
-            self.bytes += size
-        elif self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._files[key] = self._folder / f"{len(self._files):06d}.pt"
-            torch.save(tensor, self._files[key])
+            self.bytes += tensor.nbytes
         return tensor
+
+
+def _read(file: Path | None) -> Tensor | None:
+    """Return a tensor from disk; what is missing or damaged is computed anew."""
+    if file is None:
+        return None
+    try:
+        return load_file(file)["features"] if file.exists() else None
+    except (SafetensorError, OSError, KeyError):
+        return None
+
+
+def _write(file: Path, tensor: Tensor) -> None:
+    """Keep a tensor on disk; a full disk only costs time later."""
+    temporary = file.with_name(f"{file.stem}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"features": tensor.cpu().contiguous()}, temporary)
+        temporary.replace(file)
+    except (OSError, SafetensorError):
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from naslora_resources.registry import DEFAULT_MODEL
+
 from .errors import UserError
 
 Method = Literal["nas-lora", "nas-pc-lora", "conv-lora", "conv-lora-experts", "lora", "decoder-only"]
@@ -68,14 +70,22 @@ class FineTuneConfig(BaseModel):
         Optimisation steps over all four stages, 5 to 100000.
     prompts_per_step : int
         Objects of one image trained together in a step, 1 to 256.
-    adapter_lr, decoder_lr, alpha_lr : float
-        Peak learning rates of the projections and the cell, the mask decoder, and the architecture weights.
+    images_per_step : int
+        Images whose gradients are added up in a step, 1 to 64.
+    adapter_lr, cell_lr, decoder_lr, alpha_lr : float
+        Peak learning rates of the projections, the operations of the cell (their weights start near 1, not near 0), the
+        mask decoder, and the architecture weights.
     temperature : float
         Of the softmax over operations at the end of the search, 0.01 to 10; it starts at 1.
     box_share : float
-        Share of training prompts that are boxes rather than clicks, 0 to 1.
+        Share of first prompts that are boxes rather than clicks, 0 to 1. Boxes are rehearsed so that a base that knows
+        them does not forget them.
+    scribble_share : float
+        Share of steps whose prompts are scribbles, 0 to 1.
     correction_share : float
-        Share of steps that train on a corrective second click, 0 to 1.
+        Share of steps that train on one to five corrective clicks, 0 to 1.
+    mask_share : float
+        Share of those steps that also give the earlier answer back as a mask prompt, 0 to 1.
     warmup_share, search_share, settle_share : float
         Shares of the steps in the first three stages; the rest is ``consolidate``.
     prune_below : float
@@ -83,18 +93,27 @@ class FineTuneConfig(BaseModel):
     fold_tolerance : float
         Validation Dice a fold may cost before the fused branch is kept in its place, 0 to 1.
     cache_mb : int
-        Memory of the frozen-prefix cache in MiB; more goes to disk.
+        Memory of the frozen-prefix cache in MiB, 0 to 1000000; more goes to disk.
+    validate_every : int
+        Steps between two measurements on validation objects, besides those at the ends of the stages; 0: none.
+    checkpoint_every : int
+        Steps between two checkpoints, 0 to 100000; 0: only when it is asked to stop.
     seed : int
-        Seed of every random choice.
+        Seed of every random choice, 0 to 2^32 - 1.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    precision : str
+        ``float32``, ``bfloat16`` (mixed: weights stay float32) or ``auto``: bfloat16 where the device computes it
+        faster.
+    compare_with : str
+        Path of the adapter in use, which the new one has to beat; empty: the base model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Method = "nas-lora"
     preset: Preset = "quick"
-    base: str = "litemedsam"
+    base: str = DEFAULT_MODEL
     rank: int = Field(4, ge=1, le=64)
     lora_alpha: float = Field(4.0, gt=0, le=1024)
     blocks: int = Field(8, ge=1, le=64)
@@ -105,20 +124,27 @@ class FineTuneConfig(BaseModel):
     decoder: Literal["full", "lora"] = "full"
     steps: int = Field(0, ge=5, le=100_000, validate_default=False)
     prompts_per_step: int = Field(6, ge=1, le=256)
+    images_per_step: int = Field(1, ge=1, le=64)
     adapter_lr: float = Field(2e-3, gt=0, le=1)
+    cell_lr: float = Field(2e-2, gt=0, le=1)
     decoder_lr: float = Field(2e-4, gt=0, le=1)
     alpha_lr: float = Field(5e-2, gt=0, le=10)
     temperature: float = Field(1.0, ge=0.01, le=10)
     box_share: float = Field(0.35, ge=0, le=1)
-    correction_share: float = Field(0.25, ge=0, le=1)
+    scribble_share: float = Field(0.1, ge=0, le=1)
+    correction_share: float = Field(0.35, ge=0, le=1)
+    mask_share: float = Field(0.3, ge=0, le=1)
     warmup_share: float = Field(0.2, ge=0, lt=1)
     search_share: float = Field(0.4, ge=0, lt=1)
     settle_share: float = Field(0.3, ge=0, lt=1)
     prune_below: float = Field(0.08, ge=0, lt=1)
     fold_tolerance: float = Field(0.005, ge=0, le=1)
     cache_mb: int = Field(1024, ge=0, le=1_000_000)
+    validate_every: int = Field(0, ge=0, le=100_000)
+    checkpoint_every: int = Field(0, ge=0, le=100_000)
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compare_with: str = ""
 
     @model_validator(mode="before")

@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
-from .answer import answer
+from .answer import ambiguous, answer, tokens_of
 from .data import TrainingImage, objects_of
+from .mask_decoder import decode
 from .prompts import Prompts, box_of, deepest_point, next_click
 from .scores import dice, iou
 
+#: So many objects of an image are asked for together.
+BATCH = 8
 #: What counts as "never reached" in the number of clicks: one more than was tried.
 _TARGETS = {"noc85": 0.85, "noc90": 0.90}
 
@@ -58,16 +62,17 @@ def evaluate(
     points: list[list[tuple[float, float]]] = []
     boxes: list[tuple[float, float]] = []
     for done, image in enumerate(images):
-        ids = objects_of(image)
+        ids = _evenly(objects_of(image), max_objects)
         if not ids:
             continue
         predictor.set_image(image.image)
-        for target in (image.labels == i for i in _evenly(ids, max_objects)):
+        for some in (ids[i : i + BATCH] for i in range(0, len(ids), BATCH)):
+            targets = [image.labels == i for i in some]
             if "point" in kinds:
-                points.append(_click_through(predictor, learned, target, clicks))
+                points += _click_through(predictor, learned, targets, clicks)
             if "box" in kinds:
-                mask = answer(predictor, Prompts(box=box_of(target)), learned).mask
-                boxes.append((dice(mask, target), iou(mask, target)))
+                masks = answer_all(predictor, [Prompts(box=box_of(target)) for target in targets], learned)
+                boxes += [_scores(mask, target) for mask, target in zip(masks, targets, strict=True)]
         if on_progress:
             on_progress(done + 1, len(images))
     return _summary(points, boxes, clicks)
@@ -79,20 +84,60 @@ def _evenly(ids: list[int], most: int | None) -> list[int]:
     return [ids[i] for i in np.linspace(0, len(ids) - 1, most).round().astype(int)]
 
 
+def _scores(mask: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    return dice(mask, target), iou(mask, target)
+
+
 def _click_through(
-    predictor: SamPredictor, learned: Sequence[str], target: np.ndarray, clicks: int
-) -> list[tuple[float, float]]:
+    predictor: SamPredictor, learned: Sequence[str], targets: Sequence[np.ndarray], clicks: int
+) -> list[list[tuple[float, float]]]:
     """Click until ``clicks`` are used up or nothing is left to correct; the last score is then repeated."""
-    prompts = Prompts().with_click(deepest_point(target))
-    scores: list[tuple[float, float]] = []
-    while len(scores) < clicks:
-        mask = answer(predictor, prompts, learned).mask
-        scores.append((dice(mask, target), iou(mask, target)))
-        correction = next_click(mask, target)
-        if correction is None:
-            return scores + [scores[-1]] * (clicks - len(scores))
-        prompts = prompts.with_click(*correction)
-    return scores
+    prompts = [Prompts().with_click(deepest_point(target)) for target in targets]
+    scores: list[list[tuple[float, float]]] = [[] for _ in targets]
+    open_ones = list(range(len(targets)))
+    for _ in range(clicks):
+        masks = answer_all(predictor, [prompts[k] for k in open_ones], learned)
+        still = []
+        for k, mask in zip(open_ones, masks, strict=True):
+            scores[k].append(_scores(mask, targets[k]))
+            correction = next_click(mask, targets[k])
+            if correction is not None:
+                prompts[k] = prompts[k].with_click(*correction)
+                still.append(k)
+        open_ones = still
+        if not open_ones:
+            break
+    return [row + [row[-1]] * (clicks - len(row)) for row in scores]
+
+
+@torch.no_grad()
+def answer_all(predictor: SamPredictor, prompts: Sequence[Prompts], learned: Sequence[str]) -> list[np.ndarray]:
+    """Return the masks ``(H, W)`` bool that :func:`naslora_trainer.answer.answer` gives to each of ``prompts``.
+
+    They share one pass of the mask decoder (see :mod:`naslora_trainer.mask_decoder`), to rounding the same.
+
+    Parameters
+    ----------
+    predictor : SamPredictor
+        With an image set.
+    prompts : sequence of Prompts
+        Only boxes, or only clicks and equally many.
+    learned : sequence of str
+        What the model was trained on.
+    """
+    if not prompts:
+        return []
+    if "point" not in learned:  # clicks become boxes, one object at a time
+        return [answer(predictor, one, learned).mask for one in prompts]
+    sam = predictor.model
+    sparse = torch.cat([tokens_of(predictor, one) for one in prompts])
+    several = "multimask" in learned and ambiguous(prompts[0])
+    image = predictor.features + sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    logits, quality = decode(sam.mask_decoder, image, sam.prompt_encoder.get_dense_pe(), sparse, 4 if several else 1)
+    best = quality[:, 1:].argmax(dim=1) + 1 if several else quality.new_zeros(len(prompts), dtype=torch.long)
+    chosen = logits[torch.arange(len(prompts), device=logits.device), best][:, None]
+    masks = sam.postprocess_masks(chosen, predictor.input_size, predictor.original_size)
+    return list((masks[:, 0] > sam.mask_threshold).cpu().numpy())
 
 
 def _summary(points: list[list[tuple[float, float]]], boxes: list[tuple[float, float]], clicks: int) -> dict[str, Any]:

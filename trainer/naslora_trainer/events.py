@@ -12,15 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from .errors import UserError
+from .errors import UserError, is_out_of_memory
 
 Event = dict[str, Any]
 
 #: At most so many progress events a second: more of them would only keep the reader busy.
 MOST_PROGRESS_PER_S = 10.0
 HEARTBEAT_S = 2.0
-#: What torch says, beside MemoryError, when memory runs out.
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class EventWriter:
@@ -127,7 +125,7 @@ def error_event(error: Exception, doing: str = "The fine-tuning") -> Event:
     """
     if isinstance(error, UserError):
         message, hint = error.message, error.hint
-    elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in MEMORY_WORDS):
+    elif is_out_of_memory(error):
         message = f"{doing} ended because memory ran out."
         hint = "Close other programs, use smaller images or fewer prompts per step, and start again."
     else:

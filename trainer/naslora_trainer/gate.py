@@ -35,6 +35,8 @@ class Gate:
         A torch device name.
     check_stop : callable
         Called between images; may raise.
+    before : dict, optional
+        What was measured of the model in use, when it is known.
     """
 
     def __init__(
@@ -43,8 +45,12 @@ class Gate:
         images: Sequence[TrainingImage],
         device: str,
         check_stop: Callable[[], None] = lambda: None,
+        before: dict[str, float] | None = None,
     ) -> None:
         self._images, self._check_stop = images, check_stop
+        if before is not None:
+            self.before = before
+            return
         live = Adapter.load(Path(config.compare_with)) if config.compare_with else None
         model = build(config.base, live, device)
         self.before = self.measure(model, learned_prompts(config.base, live))

@@ -29,7 +29,8 @@ def decode(decoder: MaskDecoder, image: Tensor, image_pe: Tensor, sparse: Tensor
     decoder : MaskDecoder
         Of ``segment_anything``, with its :class:`TwoWayTransformer`.
     image : Tensor
-        (1, C, H, W): the image embedding with the dense prompt embedding (one for all prompts) added.
+        (1, C, H, W): the image embedding with the dense prompt embedding added; (B, C, H, W) where each prompt has its
+        own (mask prompts).
     image_pe : Tensor
         (1, C, H, W): its positional encoding.
     sparse : Tensor
@@ -52,7 +53,7 @@ def decode(decoder: MaskDecoder, image: Tensor, image_pe: Tensor, sparse: Tensor
 
 
 def _transformer(transformer: Any, tokens: Tensor, keys: Tensor, key_pe: Tensor) -> tuple[Tensor, Tensor]:
-    """``TwoWayTransformer.forward`` for tokens (B, T, C) and image tokens (1, N, C)."""
+    """``TwoWayTransformer.forward`` for tokens (B, T, C) and image tokens (1 or B, N, C)."""
     queries = tokens
     for layer in transformer.layers:
         if layer.skip_first_layer_pe:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from segment_anything.modeling import Sam
@@ -17,13 +19,15 @@ from .config import FineTuneConfig
 from .data import TrainingImage
 from .decoder_update import DecoderUpdate
 from .encoder import split
-from .fold import LayerFold, pointwise_part, spatial_part
+from .fold import pointwise_part, spatial_part
 from .frames import input_of
 from .layers import AdaptedConv2d, AdaptedLinear
 from .mask_decoder import decode
 from .models import learned_prompts
 from .targets import inject, replace_layer
 
+#: An image and one of its eight turns.
+View = tuple[TrainingImage, int]
 #: Rank of the mask decoder's updates with ``decoder = "lora"``.
 DECODER_RANK = 8
 
@@ -51,7 +55,7 @@ class TrainableSam:
     """
 
     def __init__(self, config: FineTuneConfig, device: str, scratch: Path | None = None) -> None:
-        self.config = config
+        self.config, self.device = config, device
         self.sam: Sam = load_base(config.base, device)
         self.learns = learned_prompts(config.base)
         if "point" not in self.learns:
@@ -62,28 +66,58 @@ class TrainableSam:
             self.layers = inject(self.sam.image_encoder, config)
             self.sam.to(device)
         self._decoder = DecoderUpdate(self.sam.mask_decoder, DECODER_RANK if config.decoder == "lora" else None)
-        self._prefix, self._suffix = split(self.sam.image_encoder, next(iter(self.layers), None))
+        first = next(iter(self.layers), None)
+        self._prefix, self._suffix = split(self.sam.image_encoder, first)
+        self._stem = hashlib.sha256(f"{self.fingerprint} {first}".encode()).hexdigest()[:12]
+        self._names: dict[int, str] = {}
         self._cache = PrefixCache(config.cache_mb * 1024**2, scratch)
 
-    def embed(self, image: TrainingImage, turn: int) -> Tensor:
-        """Return the embedding (1, 256, 64, 64) of one of the eight turns of ``image``; its prefix is cached."""
-        return self._suffix(self._features(image, turn))
+    def embed(self, views: Sequence[View]) -> Tensor:
+        """Return the embeddings (B, 256, 64, 64) of views of one precision; their prefix is cached."""
+        return self._suffix(self._features(views))
 
     @torch.no_grad()
-    def _features(self, image: TrainingImage, turn: int) -> Tensor:
-        return self._cache.get((image.name, turn), lambda: self._prefix(input_of(self.sam, image, turn)))
+    def _features(self, views: Sequence[View]) -> Tensor:
+        return torch.cat([self._feature(image, turn) for image, turn in views])
 
-    def frozen_embed(self) -> Callable[[TrainingImage, int], Tensor]:
+    def _feature(self, image: TrainingImage, turn: int) -> Tensor:
+        def compute() -> Tensor:
+            return self._prefix(input_of(self.sam, image, turn))
+
+        return self._cache.get(self._key(image, turn), compute).to(self.sam.device)
+
+    def _key(self, image: TrainingImage, turn: int) -> str:
+        """Return a name for the prefix of a view: it depends on pixels, base, place of the cut and precision."""
+        if id(image) not in self._names:
+            self._names[id(image)] = f"{hashlib.sha256(image.image.tobytes()).hexdigest()[:24]}-{image.image.shape[0]}"
+        precision = "bf16" if torch.is_autocast_enabled(self.sam.device.type) else "f32"
+        return f"{self._names[id(image)]}-{self._stem}-{precision}-{turn}"
+
+    def frozen_embed(self) -> Callable[[Sequence[View]], Tensor]:
         """Return :meth:`embed` as it is now; what is trained later does not change it."""
         frozen = copy.deepcopy(self.sam.image_encoder).requires_grad_(False)
         _, suffix = split(frozen, next(iter(self.layers), None))
-        return lambda image, turn: suffix(self._features(image, turn))
+        return lambda views: suffix(self._features(views))
 
-    def decode(self, embedding: Tensor, sparse: Tensor, masks: int = 4) -> tuple[Tensor, Tensor]:
-        """Return the first logits (B, masks, 256, 256) and predicted IoU (B, masks) for B prompts on one embedding."""
-        encoder = self.sam.prompt_encoder
-        image = embedding + encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        return decode(self.sam.mask_decoder, image, encoder.get_dense_pe(), sparse, masks)
+    def decode(self, embedding: Tensor, sparse: Tensor, dense: Tensor, masks: int = 4) -> tuple[Tensor, Tensor]:
+        """Answer B prompts on one embedding.
+
+        Parameters
+        ----------
+        embedding : Tensor
+            (1, 256, 64, 64).
+        sparse, dense : Tensor
+            (B, N, 256) and (1, 256, 1, 1), or with mask prompts (B, 256, 64, 64): of the prompt encoder.
+        masks : int
+            How many of the mask decoder's masks are wanted, from the first on.
+
+        Returns
+        -------
+        logits, iou : Tensor
+            (B, masks, 256, 256) and (B, masks).
+        """
+        image_pe = self.sam.prompt_encoder.get_dense_pe()
+        return decode(self.sam.mask_decoder, embedding + dense, image_pe, sparse, masks)
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         """Return the alpha of every searched cell."""
@@ -93,9 +127,13 @@ class TrainableSam:
         """The cells that mix operations, be it only one."""
         return (layer.cell for layer in self.layers.values() if isinstance(layer.cell, Cell))
 
-    def adapter_parameters(self) -> list[nn.Parameter]:
-        """Return projections and operation weights of every adapted layer."""
-        return [p for layer in self.layers.values() for p in (layer.down, layer.up, *layer.cell.learned())]
+    def projection_parameters(self) -> list[nn.Parameter]:
+        """Return ``We`` and ``Wd`` of every adapted layer."""
+        return [p for layer in self.layers.values() for p in (layer.down, layer.up)]
+
+    def cell_parameters(self) -> list[nn.Parameter]:
+        """Return the operation weights of every adapted layer."""
+        return [p for layer in self.layers.values() for p in layer.cell.learned()]
 
     def decoder_parameters(self) -> list[nn.Parameter]:
         """Return what is trained of the mask decoder."""
@@ -126,16 +164,41 @@ class TrainableSam:
         """Return the probability of each operation, by layer."""
         return {path: layer.cell.summary() for path, layer in self.layers.items()}
 
-    def fold(self, folds: dict[str, LayerFold]) -> None:
-        """Replace cells by the identity, with the consolidated ``We''`` as projection."""
-        for path, folded in folds.items():
+    def fold(self, downs: dict[str, Tensor]) -> None:
+        """Replace cells by the identity, with the consolidated ``We''`` (r x a) as projection, by path."""
+        for path in self.to_fold():
             layer = self.layers[path]
+            assert isinstance(layer, AdaptedLinear)
             plain = AdaptedLinear(layer.base, Cell(self.config.rank, ("identity",)), layer.scale, layer.rows)
             plain.to(self.sam.device)
-            plain.down.data.copy_(folded.down)
+            plain.down.data.copy_(downs[path])
             plain.up.data.copy_(layer.up.data)
             replace_layer(self.sam.image_encoder, path, plain)
             self.layers[path] = plain
+
+    @torch.no_grad()
+    def state(self) -> dict[str, Any]:
+        """Return a copy of everything that is trained or chosen, for :meth:`load`."""
+        layers = {
+            path: {
+                "down": layer.down.detach().clone(),
+                "up": layer.up.detach().clone(),
+                "cell": {name: value.clone() for name, value in layer.cell.state_dict().items()},
+            }
+            for path, layer in self.layers.items()
+        }
+        return {"layers": layers, "decoder": [p.detach().clone() for p in self.decoder_parameters()]}
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to :meth:`state` of a network of the same config, folded or not as this one is."""
+        for path, layer in self.layers.items():
+            saved = state["layers"][path]
+            layer.down.copy_(saved["down"])
+            layer.up.copy_(saved["up"])
+            layer.cell.load_state_dict(saved["cell"])
+        for parameter, value in zip(self.decoder_parameters(), state["decoder"], strict=True):
+            parameter.copy_(value)
 
     @torch.no_grad()
     def tensors(self) -> dict[str, Tensor]:

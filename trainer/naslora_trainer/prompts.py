@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
+from skimage.graph import route_through_array
 
 from .errors import UserError
 
@@ -119,9 +120,16 @@ def deepest_point(mask: np.ndarray) -> tuple[int, int]:
     """
     if not mask.any():
         raise ValueError("an empty mask has no inside")
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, col = np.unravel_index(int(np.argmax(depth)), mask.shape)
-    return int(row), int(col)
+    part = _extent(mask)  # nothing outside its extent changes how deep a pixel is
+    depth = ndimage.distance_transform_edt(np.pad(mask[part], 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return int(row) + part[0].start, int(col) + part[1].start
+
+
+def _extent(mask: np.ndarray) -> tuple[slice, slice]:
+    """Return the smallest rows and columns that hold a mask that is not empty."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
 
 
 def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, int], int] | None:
@@ -135,9 +143,13 @@ def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, in
     predicted, target : ndarray
         ``(H, W)`` bool.
     """
+    differs = predicted != target
+    if not differs.any():
+        return None
+    part = _extent(differs)
     best: tuple[int, np.ndarray, int] | None = None
-    for error, label in ((target & ~predicted, 1), (predicted & ~target, 0)):
-        regions, count = ndimage.label(error)
+    for wanted, label in ((True, 1), (False, 0)):
+        regions, count = ndimage.label(differs[part] & (target[part] == wanted))
         if count == 0:
             continue
         sizes = np.bincount(regions.ravel())
@@ -145,25 +157,42 @@ def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, in
         largest = int(np.argmax(sizes))
         if best is None or sizes[largest] > best[0]:
             best = (int(sizes[largest]), regions == largest, label)
-    if best is None:
-        return None
-    return deepest_point(best[1]), best[2]
+    assert best is not None
+    row, col = deepest_point(best[1])
+    return (row + part[0].start, col + part[1].start), best[2]
 
 
 def random_click(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     """Return a click as a person places it: random, but in the deeper half of ``mask`` ``(H, W)`` bool."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    part = _extent(mask)
+    depth = ndimage.distance_transform_edt(np.pad(mask[part], 1))[1:-1, 1:-1]
     rows, cols = np.nonzero(depth >= 0.5 * depth.max())
     pick = int(rng.integers(len(rows)))
-    return int(rows[pick]), int(cols[pick])
+    return int(rows[pick]) + part[0].start, int(cols[pick]) + part[1].start
+
+
+def random_scribble(mask: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Return ``count`` points along a stroke through ``mask`` ``(H, W)`` bool, as a person draws along an object.
+
+    The stroke goes from one random pixel to another, as deep inside as it can (scikit-image's minimum-cost path).
+    """
+    part = _extent(mask)
+    inside = np.pad(mask[part], 1)
+    depth = ndimage.distance_transform_edt(inside)
+    first, last = (np.argwhere(inside)[rng.integers(int(inside.sum()))] for _ in range(2))
+    cost = np.where(inside, 1 / np.maximum(depth, 1), 1e3)  # outside only where the object is in pieces
+    path, _ = route_through_array(cost, first, last, fully_connected=True)
+    stroke = [point for point in path if inside[tuple(point)]]
+    chosen = (stroke[i] for i in np.linspace(0, len(stroke) - 1, count).round().astype(int))
+    return [(int(row) - 1 + part[0].start, int(col) - 1 + part[1].start) for row, col in chosen]
 
 
 def box_of(mask: np.ndarray) -> Box:
     """Return the tight box (row0, col0, row1, col1) of ``mask`` ``(H, W)`` bool; the far edges are exclusive."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    if not mask.any():
         raise ValueError("an empty mask has no box")
-    return float(rows[0]), float(cols[0]), float(rows[-1] + 1), float(cols[-1] + 1)
+    rows, cols = _extent(mask)
+    return float(rows.start), float(cols.start), float(rows.stop), float(cols.stop)
 
 
 def jitter_box(box: Box, shape: tuple[int, int], rng: np.random.Generator, share: float = 0.1) -> Box:

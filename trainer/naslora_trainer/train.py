@@ -7,33 +7,30 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from .adapter import Adapter, AdapterMeta
+from .architecture import ArchitectureHistory
+from .checkpoint import job_digest, load_checkpoint, save_checkpoint
 from .config import FineTuneConfig
 from .data import TrainingImage
-from .devices import pick_device
+from .devices import pick_device, pick_precision
+from .distributed import World
 from .errors import UserError
+from .feed import Feed
 from .fold import consolidate
-from .frames import Frame, frame_of
 from .gate import Gate, peak_memory_mb
-from .loss import prompted_loss
+from .gradients import Gradients
 from .network import TrainableSam
-from .simulate import PromptBatch, sample_prompts, sparse_tokens
 from .splits import Split, split_images
-from .stages import Schedule, Stage
+from .stages import Schedule
 
 Event = dict[str, Any]
-Embed = Callable[[TrainingImage, int], Tensor]
-#: Weight of the pull to the unfolded model's embedding while a fold recovers.
-DISTILL_WEIGHT = 1.0
-#: Weight of the balance loss of a mixture of experts (Zhong et al. 2024).
-BALANCE_WEIGHT = 1e-2
 #: So many skipped steps in a row (a loss that is not finite) end the training.
 MOST_SKIPPED = 10
+#: The architecture is recorded about so often.
+RECORDS = 50
 
 
 class Cancelled(Exception):
@@ -46,8 +43,12 @@ def finetune(
     on_event: Callable[[Event], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
     scratch: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> Adapter | None:
     """Fine-tune a base model on labelled images.
+
+    Under ``torchrun`` (or an initialised :mod:`torch.distributed`) all processes share every step; each returns the
+    same adapter, the first one tells the events.
 
     Parameters
     ----------
@@ -60,7 +61,11 @@ def finetune(
     should_stop : callable
         Asked before every step.
     scratch : Path, optional
-        Folder for cache files; without one the cache is bounded to ``config.cache_mb`` of RAM.
+        Folder for cache files, which a later training finds again; without one the cache is bounded to
+        ``config.cache_mb`` of RAM.
+    checkpoint : Path, optional
+        Written every ``config.checkpoint_every`` steps and when it is stopped. If the file is there, training goes on
+        from it, with the result it would have had without the interruption (on a CPU bit for bit).
 
     Returns
     -------
@@ -71,10 +76,10 @@ def finetune(
     Raises
     ------
     UserError
-        There is too little to train on, or the loss stays not finite.
+        There is too little to train on, the checkpoint is damaged or of another job, or no step has a finite loss.
     """
     try:
-        return _FineTune(config, images, on_event, should_stop, scratch).run()
+        return _FineTune(config, images, on_event, should_stop, scratch, checkpoint).run()
     except Cancelled:
         return None
 
@@ -87,83 +92,217 @@ class _FineTune:
         on_event: Callable[[Event], None],
         should_stop: Callable[[], bool],
         scratch: Path | None,
+        checkpoint: Path | None,
     ) -> None:
-        self.config, self.emit, self.should_stop = config, on_event, should_stop
+        self.config, self.world, self.checkpoint = config, World.joined(), checkpoint
+        self.emit = on_event if self.world.leads else lambda event: None
+        self.should_stop = lambda: self.world.any(should_stop())
         self.started = time.monotonic()
         self.split: Split = split_images(images)
         self.device = pick_device(config.device)
+        self.job = job_digest(config, images)
         torch.manual_seed(config.seed)
-        self.rng = np.random.default_rng(config.seed)
         self.schedule = Schedule.of(config)
         self.network = TrainableSam(config, self.device, scratch)
-        self.teacher: Embed | None = None
-        self.architecture: dict[str, dict[str, float]] = {}
-        self.frames: dict[tuple[int, int], Frame] = {}
-        self.queue: dict[str, list[TrainingImage]] = {"train": [], "search": []}
+        self.feed = Feed(config, self.split, self.network.sam.image_encoder.img_size)
+        self.gradients = Gradients(
+            self.network, self.world, pick_precision(self.device, config.precision), lambda text: self._warn(text)
+        )
+        self.history = ArchitectureHistory()
+        self.step = 0
         self.skipped = 0
+        #: Seconds spent in steps, without the checks between them.
+        self.busy = 0.0
+        #: Network and validation Dice before the fold.
+        self.unfolded: dict[str, Any] | None = None
+        self.fold_report: dict[str, Any] = {}
+        self.good: dict[str, Any] | None = None
         self.optimizer = self._weights_optimizer()
         alphas = self.network.architecture_parameters()
         self.alpha_optimizer = torch.optim.Adam(alphas, lr=config.alpha_lr, betas=(0.5, 0.999)) if alphas else None
 
     def run(self) -> Adapter:
-        counts = self.split.objects()
-        images = {image.name for part in (self.split.train, self.split.search, self.split.validation) for image in part}
-        self.emit(
-            {
-                "event": "started",
-                "method": self.config.method,
-                "base": self.config.base,
-                "images": len(images),
-                "objects": counts,
-                "steps": self.config.steps,
-                "device": self.device,
-            }
-        )
-        self._check_trainable()
-        self._progress(0, "prepare", None)
-        gate = Gate(self.config, self.split.validation, self.device, self._check_stop)
-        self._metric(0, gate.before)
-        fold_report: dict[str, Any] = {}
-        unfolded: tuple[dict[str, Tensor], dict[str, float]] | None = None
-        for step in range(self.config.steps):
-            self._check_stop()
-            stage = self.schedule.stage(step)
-            if step == self.schedule.settle and stage == "settle":
-                self._settle(gate, step)
-            if step == self.schedule.consolidate and self.network.to_fold():
-                unfolded = (self.network.tensors(), gate.measure(self.network.sam, self.network.learns))
-                self._metric(step, unfolded[1])
-                fold_report = self._fold()
-            loss = self._step(step, stage)
-            self._progress(step + 1, stage, loss)
-        if unfolded is None and self.network.to_fold():
-            unfolded = (self.network.tensors(), gate.measure(self.network.sam, self.network.learns))
-            fold_report = self._fold()
+        self.emit(self._started())
+        saved = self._saved()
+        self._progress("prepare", None)
+        gate = Gate(self.config, self.split.validation, self.device, self._check_stop, saved.get("before"))
+        if not saved:
+            self._metric(gate.before)
+        self._train(gate)
+        if self.unfolded is None and self.network.to_fold():
+            self._fold(gate)
         self._check_stop()
-        self._progress(self.config.steps, "check", None)
+        self._progress("check", None)
         after = gate.measure(self.network.sam, self.network.learns)
-        self._metric(self.config.steps, after)
+        self._metric(after)
         tensors = self.network.tensors()
-        if unfolded is not None:
-            fold_report |= {"before": unfolded[1], "after": after, "kind": "consolidated"}
-            lost = max(unfolded[1][kind] - after[kind] for kind in after)
+        if self.unfolded is not None:
+            before = self.unfolded["dice"]
+            self.fold_report |= {"before": before, "after": after, "kind": "consolidated"}
+            lost = max(before[kind] - after[kind] for kind in after)
             if lost > self.config.fold_tolerance:
-                tensors, after = unfolded
-                fold_report["kind"] = "branch"
-                self.emit(
-                    {
-                        "event": "warning",
-                        "message": f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.",
-                    }
-                )
-        return self._adapter(tensors, gate.verdict(after) | {"fold": fold_report, "objects": counts})
+                tensors, after = self.unfolded["tensors"], before
+                self.fold_report["kind"] = "branch"
+                self._warn(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
+        return self._adapter(tensors, gate.verdict(after))
 
-    def _adapter(self, tensors: dict[str, Tensor], report: dict[str, Any]) -> Adapter:
-        report |= {
+    def _train(self, gate: Gate) -> None:
+        """Take the steps that are left."""
+        while self.step < self.config.steps:
+            if self.should_stop():
+                self._save(gate)
+                raise Cancelled
+            stage = self.schedule.stage(self.step)
+            if self.step == self.schedule.settle and stage == "settle":
+                self._metric(gate.measure(self.network.sam, self.network.learns))
+                self.network.settle(self.config.prune_below)
+            if self.step == self.schedule.consolidate and self.unfolded is None and self.network.to_fold():
+                self._fold(gate)
+            begun = time.monotonic()
+            loss = self._step()
+            self.busy += time.monotonic() - begun
+            if loss is None and self._gives_up():
+                return
+            self.step += 1
+            self._record()
+            self._progress(stage, loss)
+            every = self.config.validate_every
+            if every and self.step % every == 0 and self.step < self.config.steps:
+                self._metric(gate.measure(self.network.sam, self.network.learns))
+            if self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0:
+                self._save(gate)
+
+    def _step(self) -> float | None:
+        """One optimisation step; returns the loss, or None when the step was skipped."""
+        step, stage = self.step, self.schedule.stage(self.step)
+        searches = self.schedule.trains_alpha(step) and self.alpha_optimizer is not None
+        optimizer: torch.optim.Optimizer = self.optimizer
+        if searches and self.alpha_optimizer:
+            optimizer = self.alpha_optimizer
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * self.schedule.learning_rate(step)
+        if stage == "search":
+            self.network.set_temperature(self.schedule.temperature(step, self.config.temperature))
+        after_search = stage in ("settle", "consolidate") or self.alpha_optimizer is None
+        samples = self.feed.samples("search" if searches else "train", after_search)
+        trained: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+        loss = self.gradients.add(samples, trained)
+        norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        if not (torch.isfinite(norm) and torch.isfinite(torch.tensor(loss))):
+            self.skipped += 1
+            self._warn(f"Step {step + 1} was skipped: the loss was not finite.")
+            return None
+        self.good = self.network.state()
+        optimizer.step()
+        self.skipped = 0
+        return loss
+
+    def _gives_up(self) -> bool:
+        """Return whether too many steps were skipped; the network is then in the last state with a finite loss."""
+        if self.skipped < MOST_SKIPPED:
+            return False
+        if self.good is None:
+            raise UserError(
+                "The training does not converge: the loss is never finite.",
+                "Try a smaller learning rate, and look for images with broken pixels.",
+            )
+        self.network.load(self.good)
+        self._warn(f"The training ended after step {self.step}: the loss stayed not finite.")
+        return True
+
+    def _fold(self, gate: Gate) -> None:
+        """Consolidate on the training images; the unfolded network stays as teacher of the recovery."""
+        dice = gate.measure(self.network.sam, self.network.learns)
+        self._metric(dice)
+
+        def calibrate() -> None:
+            for image in self.feed.training_images():
+                self.network.embed([(image, 0)])
+
+        folds = consolidate(self.network.to_fold(), calibrate)
+        self.unfolded = {
+            "dice": dice,
+            "tensors": self.network.tensors(),
+            "network": self.network.state(),
+            "architecture": self.network.architecture(),
+        }
+        layers = {
+            path: {"spatial_energy": round(fold.spatial_energy, 6), "residual": round(fold.residual, 6)}
+            for path, fold in folds.items()
+        }
+        self.fold_report = {"pointwise": "exact", "layers": layers}
+        self._go_on_folded({path: fold.down for path, fold in folds.items()})
+        self.good = None
+
+    def _go_on_folded(self, downs: dict[str, Tensor]) -> None:
+        self.gradients.teacher = self.network.frozen_embed()
+        self.network.fold(downs)
+        self.optimizer = self._weights_optimizer()
+
+    def _saved(self) -> dict[str, Any]:
+        """Go on from the checkpoint if there is one, and return what the gate needs of it."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return {}
+        state = load_checkpoint(self.checkpoint, self.job)
+        rest, network = state["rest"], state["network"]
+        self.step, self.busy, self.skipped = state["step"], rest["busy"], rest["skipped"]
+        self.gradients.prompts, self.gradients.images = rest["parts"]
+        self.gradients.dtype = pick_precision(self.device, rest["precision"])
+        self.history = ArchitectureHistory.from_json(rest["history"])
+        self.feed.restore(rest["feed"])
+        if self.step > self.schedule.settle:
+            self.network.settle(0.0)
+        if network["unfolded"]:
+            self.unfolded = {**network["unfolded"], "dice": rest["unfolded"], "architecture": rest["architecture"]}
+            self.network.load(self.unfolded["network"])
+            self.fold_report = rest["fold"]
+            self._go_on_folded({path: layer["down"] for path, layer in network["now"]["layers"].items()})
+        self.network.load(network["now"])
+        self.optimizer.load_state_dict(state["optimizers"]["weights"])
+        if self.alpha_optimizer:
+            self.alpha_optimizer.load_state_dict(state["optimizers"]["alpha"])
+        torch.set_rng_state(state["random"])
+        before: dict[str, float] = rest["before"]
+        return {"before": before}
+
+    def _save(self, gate: Gate) -> None:
+        """Write a checkpoint, where one is wanted."""
+        if self.checkpoint is None or not self.world.leads:
+            return
+        unfolded = self.unfolded or {}
+        rest = {
+            "busy": self.busy,
+            "skipped": self.skipped,
+            "parts": [self.gradients.prompts, self.gradients.images],
+            "precision": str(self.gradients.dtype).removeprefix("torch."),
+            "history": self.history.to_json(),
+            "feed": self.feed.state(),
+            "before": gate.before,
+            "fold": self.fold_report,
+            "unfolded": unfolded.get("dice"),
+            "architecture": unfolded.get("architecture"),
+        }
+        network = {
+            "now": self.network.state(),
+            "unfolded": {k: unfolded[k] for k in ("network", "tensors") if unfolded},
+        }
+        optimizers = {"weights": self.optimizer.state_dict()}
+        if self.alpha_optimizer:
+            optimizers["alpha"] = self.alpha_optimizer.state_dict()
+        save_checkpoint(self.checkpoint, self.job, self.step, network, optimizers, rest)
+
+    def _adapter(self, tensors: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
+        report = verdict | {
+            "fold": self.fold_report,
+            "objects": self.split.objects(),
+            "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
+            "busy_s": round(self.busy, 2),
             "peak_mb": peak_memory_mb(self.device),
             "config": self.config.model_dump(),
             "device": self.device,
+            "precision": str(self.gradients.dtype).removeprefix("torch."),
+            "architecture_history": self.history.to_json(),
         }
         meta = AdapterMeta(
             base=self.config.base,
@@ -174,152 +313,52 @@ class _FineTune:
             partial=self.config.searched_part,
             cell_sees=self.config.cell_sees,
             prompts=self.network.learns,
-            architecture=self.architecture or self.network.architecture(),
+            architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
         return Adapter(tensors, meta)
 
-    def _settle(self, gate: Gate, step: int) -> None:
-        """Freeze the architecture and drop improbable operations; search objects train from here on."""
-        self._metric(step, gate.measure(self.network.sam, self.network.learns))
-        self.network.settle(self.config.prune_below)
-
-    def _fold(self) -> dict[str, Any]:
-        """Consolidate on the training images; the unfolded network stays as teacher of the recovery."""
-
-        def calibrate() -> None:
-            for image in self._images("train", after_search=True):
-                self.network.embed(image, 0)
-
-        folds = consolidate(self.network.to_fold(), calibrate)
-        self.architecture = self.network.architecture()
-        self.teacher = self.network.frozen_embed()
-        self.network.fold(folds)
-        self.optimizer = self._weights_optimizer()
-        layers = {
-            path: {"spatial_energy": round(fold.spatial_energy, 6), "residual": round(fold.residual, 6)}
-            for path, fold in folds.items()
-        }
-        return {"pointwise": "exact", "layers": layers}
-
-    def _step(self, step: int, stage: Stage) -> float | None:
-        """One optimisation step; returns the loss, or None when the step was skipped."""
-        searching = self.schedule.trains_alpha(step) and self.alpha_optimizer is not None
-        optimizer = self.alpha_optimizer if searching and self.alpha_optimizer else self.optimizer
-        factor = self.schedule.learning_rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
-        if stage == "search":
-            self.network.set_temperature(self.schedule.temperature(step, self.config.temperature))
-        image, turn, frame = self._next("search" if searching else "train", stage)
-        loss = self._loss(image, turn, frame, step)
-        if not torch.isfinite(loss):
-            self._skip(step)
-            return None
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.alpha_optimizer:
-            self.alpha_optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        if not torch.isfinite(torch.nn.utils.clip_grad_norm_(parameters, 1.0)):
-            self._skip(step)
-            return None
-        optimizer.step()
-        self.skipped = 0
-        return float(loss.detach())
-
-    def _loss(self, image: TrainingImage, turn: int, frame: Frame, step: int) -> Tensor:
-        embedding = self.network.embed(image, turn)
-        batch = sample_prompts(frame, self.config.prompts_per_step, self.config.box_share, self.rng)
-        if self.rng.random() < self.config.correction_share:
-            batch = self._corrected(embedding, batch)
-        logits, iou, several = self._answers(embedding, batch)
-        targets = torch.as_tensor(batch.targets, dtype=logits.dtype, device=logits.device)[:, None]
-        trusted = torch.as_tensor(batch.trusted, dtype=logits.dtype, device=logits.device)[:, None]
-        loss = prompted_loss(logits, iou, targets, trusted, several)
-        loss = loss + BALANCE_WEIGHT * self.network.balance()
-        if self.teacher is not None:
-            with torch.no_grad():
-                wanted = self.teacher(image, turn)
-            loss = loss + DISTILL_WEIGHT * functional.mse_loss(embedding, wanted) / wanted.var().clamp_min(1e-6)
-        return loss
-
-    @torch.no_grad()
-    def _corrected(self, embedding: Tensor, batch: PromptBatch) -> PromptBatch:
-        logits, iou, several = self._answers(embedding, batch)
-        best = torch.where(several, iou[:, 1:].argmax(dim=1) + 1, 0) if several.any() else several.long()
-        answers = logits[torch.arange(len(best), device=best.device), best] > 0
-        return batch.corrected(answers.cpu().numpy())
-
-    def _answers(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits, predicted IoU, and (B,) bool: prompts that the model answers with alternatives.
-
-        The alternatives are computed only when some prompt needs them.
-        """
-        alternatives = batch.single_click & ("multimask" in self.network.learns)
-        masks = 4 if alternatives.any() else 1
-        logits, iou = self.network.decode(embedding, sparse_tokens(self.network.sam, batch), masks)
-        return logits, iou, torch.as_tensor(alternatives, device=self.device)
-
-    def _images(self, part: str, after_search: bool) -> list[TrainingImage]:
-        """Images that may be used now; without alpha steps to come, the search images train as well."""
-        if part == "search":
-            return list(self.split.search)
-        known = {id(image) for image in self.split.train}
-        extra = [image for image in self.split.search if id(image) not in known] if after_search else []
-        return [*self.split.train, *extra]
-
-    def _next(self, part: str, stage: Stage) -> tuple[TrainingImage, int, Frame]:
-        """Return the next image in a shuffled round, a random turn of it, and its frame."""
-        after_search = stage in ("settle", "consolidate") or not self.alpha_optimizer
-        if not self.queue[part]:
-            images = [i for i in self._images(part, after_search) if len(self._frame(i, 0).objects)]
-            self.queue[part] = [images[k] for k in self.rng.permutation(len(images))]
-        image, turn = self.queue[part].pop(), int(self.rng.integers(8))
-        return image, turn, self._frame(image, turn)
-
-    def _frame(self, image: TrainingImage, turn: int) -> Frame:
-        key = (id(image), turn)
-        if key not in self.frames:
-            self.frames[key] = frame_of(image, turn, self.network.sam.image_encoder.img_size)
-        return self.frames[key]
-
-    def _check_trainable(self) -> None:
-        for part in (self.split.train, self.split.search):
-            if not any(len(self._frame(image, 0).objects) for image in part):
-                raise UserError(
-                    "All labelled objects are too small for the model to see at this image size.",
-                    "Cut the images into smaller tiles, or label larger objects.",
-                )
-
     def _weights_optimizer(self) -> torch.optim.AdamW:
-        config = self.config
-        groups = [
-            {"params": self.network.adapter_parameters(), "lr": config.adapter_lr, "peak": config.adapter_lr},
-            {"params": self.network.decoder_parameters(), "lr": config.decoder_lr, "peak": config.decoder_lr},
-        ]
-        return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=1e-4)
+        parts = (
+            (self.network.projection_parameters(), self.config.adapter_lr),
+            (self.network.cell_parameters(), self.config.cell_lr),
+            (self.network.decoder_parameters(), self.config.decoder_lr),
+        )
+        groups = [{"params": parameters, "lr": peak, "peak": peak} for parameters, peak in parts if parameters]
+        return torch.optim.AdamW(groups, weight_decay=1e-4)
 
-    def _skip(self, step: int) -> None:
-        self.skipped += 1
-        self.emit({"event": "warning", "message": f"Step {step + 1} was skipped: the loss was not finite."})
-        if self.skipped >= MOST_SKIPPED:
-            raise UserError(
-                "The training does not converge: the loss stays not finite.",
-                "Try a smaller learning rate, and look for images with broken pixels.",
-            )
+    def _record(self) -> None:
+        """Keep the architecture of this step, until the fold."""
+        if self.unfolded is not None or not self.network.layers or not self.config.searches:
+            return
+        if self.step % max(1, self.config.steps // RECORDS) == 0 or self.step == self.schedule.settle:
+            self.history.record(self.step, self.network.architecture())
 
     def _check_stop(self) -> None:
         if self.should_stop():
             raise Cancelled
 
-    def _progress(self, step: int, stage: str, loss: float | None) -> None:
-        elapsed = time.monotonic() - self.started
-        eta = elapsed / step * (self.config.steps - step) if step else None
+    def _warn(self, text: str) -> None:
+        self.emit({"event": "warning", "message": text})
+
+    def _started(self) -> Event:
+        parts = (self.split.train, self.split.search, self.split.validation)
+        return {
+            "event": "started",
+            "method": self.config.method,
+            "base": self.config.base,
+            "images": len({image.name for part in parts for image in part}),
+            "objects": self.split.objects(),
+            "steps": self.config.steps,
+            "device": self.device,
+        }
+
+    def _progress(self, stage: str, loss: float | None) -> None:
+        eta = self.busy / self.step * (self.config.steps - self.step) if self.step else None
         self.emit(
             {
                 "event": "progress",
-                "step": step,
+                "step": self.step,
                 "steps": self.config.steps,
                 "stage": stage,
                 "loss": loss,
@@ -327,5 +366,6 @@ class _FineTune:
             }
         )
 
-    def _metric(self, step: int, dice: dict[str, float]) -> None:
-        self.emit({"event": "metric", "step": step, "click_dice": dice["click"], "box_dice": dice["box"]})
+    def _metric(self, dice: dict[str, float]) -> None:
+        event = {"event": "metric", "step": self.step, "click_dice": dice["click"], "box_dice": dice["box"]}
+        self.emit({**event, "busy_s": round(self.busy, 3)})

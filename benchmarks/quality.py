@@ -1,0 +1,159 @@
+"""Which method learns most from eight labelled images: every method on every target with three seeds.
+
+Each method is the same loop on the same data with the same steps, prompts, rank and layers; one flag differs. Training
+images and held-out images are those of :mod:`packs`. Each result is a file of its own in ``--results``, so that the
+benchmark goes on where it was interrupted. Run::
+
+    python benchmarks/quality.py --data DIR --json > quality.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import machine
+from packs import TARGETS, held_out, labelled, read_pack
+
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.files import read_json, write_json
+
+METHODS = ("nas-lora", "nas-pc-lora", "conv-lora", "conv-lora-experts", "lora", "decoder-only")
+SEEDS = (0, 1, 2)
+#: Clicks that are simulated on each held-out object, and most objects of an image.
+CLICKS, MOST_OBJECTS = 5, 12
+#: What is measured, and how it is found in the scores.
+MEASURES = {
+    "click_1": lambda scores: scores["point"]["dice"][0],
+    "click_3": lambda scores: scores["point"]["dice"][2],
+    "box": lambda scores: scores["box"]["dice"],
+    "noc85": lambda scores: scores["point"]["noc85"],
+}
+RECIPE: dict[str, Any] = {"base": "litemedsam", "steps": 64, "prompts_per_step": 6, "rank": 4, "blocks": 4}
+
+
+def main() -> None:
+    """Train and measure what is missing, then print all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    parser.add_argument("--results", type=Path, default=Path("quality-results"), help="folder with one file per result")
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, "frozen"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--steps", type=int, default=RECIPE["steps"])
+    parser.add_argument(
+        "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
+    )
+    parser.add_argument("--only", nargs=3, metavar=("TARGET", "METHOD", "SEED"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    if options.only:
+        target, method, seed = options.only
+        one(options.data, options.results, target, method, int(seed), options.steps)
+        return
+    wanted = list(itertools.product(options.seeds, options.targets, options.methods))
+    missing = [(t, m, s) for s, t, m in wanted if not file_of(options.results, t, m, s).exists()]
+    run_all(missing, options)
+    found = [read_json(file_of(options.results, t, m, s)) for s, t, m in wanted]
+    summary = summarise(found, options.targets, options.methods)
+    document = {"machine": machine(), "recipe": {**RECIPE, "steps": options.steps}, "summary": summary, "runs": found}
+    print(json.dumps(document, indent=1) if options.json else table(summary))
+
+
+def file_of(results: Path, target: str, method: str, seed: int) -> Path:
+    """Return the file of one result."""
+    return results / f"{target}-{method}-{seed}.json"
+
+
+def run_all(missing: Sequence[tuple[str, str, int]], options: argparse.Namespace) -> None:
+    """Compute the missing results in processes of one thread, several at once: they are faster than one of several."""
+    queue, running = list(missing), []
+    while queue or running:
+        while queue and len(running) < options.workers:
+            job = [str(part) for part in queue.pop(0)]
+            call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
+            call += ["--steps", str(options.steps), "--only", *job]
+            running.append((job, subprocess.Popen(call, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=sys.stderr)))
+        time.sleep(0.5)
+        for job, process in list(running):
+            if process.poll() is not None:
+                running.remove((job, process))
+                print(
+                    " ".join(job),
+                    "done" if process.returncode == 0 else "failed",
+                    f"{len(queue)} to go",
+                    file=sys.stderr,
+                )
+                if process.returncode:
+                    queue.clear()  # what runs is let end; the next call goes on from there
+
+
+def one(data: Path, results: Path, target: str, method: str, seed: int, steps: int) -> None:
+    """Train one method on one target and keep how good it is on the held-out images."""
+    from naslora_trainer.base import load_base
+    from naslora_trainer.evaluate import evaluate
+    from naslora_trainer.models import build, learned_prompts
+    from naslora_trainer.native import reuse_freed_memory
+    from naslora_trainer.train import finetune
+
+    reuse_freed_memory()
+    judges = read_pack(data, target, held_out(target))
+    result: dict[str, Any] = {"target": target, "method": method, "seed": seed}
+    if method == "frozen":
+        sam, learned = load_base(RECIPE["base"]), learned_prompts(RECIPE["base"])
+    else:
+        config = FineTuneConfig.checked(method=method, seed=seed, cache_mb=0, **{**RECIPE, "steps": steps})
+        images = read_pack(data, target, labelled(target, seed))
+        adapter = finetune(config, images, scratch=results / "features")
+        assert adapter is not None
+        report = adapter.meta.report
+        result |= {key: report[key] for key in ("validation", "better", "fold", "busy_s", "peak_mb")}
+        result["architecture"] = adapter.meta.architecture
+        sam, learned = build(RECIPE["base"], adapter), adapter.meta.prompts
+    scores = evaluate(sam, learned, judges, clicks=CLICKS, max_objects=MOST_OBJECTS)
+    result |= {"objects": scores["objects"], **{name: float(find(scores)) for name, find in MEASURES.items()}}
+    write_json(file_of(results, target, method, seed), result)
+
+
+def summarise(runs: Sequence[dict[str, Any]], targets: Sequence[str], methods: Sequence[str]) -> dict[str, Any]:
+    """Return mean and spread (sample standard deviation over seeds) by method and target, and the mean over targets."""
+    summary: dict[str, Any] = {}
+    for method in methods:
+        rows: dict[str, Any] = {}
+        for target in targets:
+            some = [run for run in runs if run["method"] == method and run["target"] == target]
+            rows[target] = {name: _mean_and_spread([run[name] for run in some]) for name in MEASURES}
+        rows["mean"] = {name: float(np.mean([rows[target][name]["mean"] for target in targets])) for name in MEASURES}
+        summary[method] = rows
+    return summary
+
+
+def _mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Return the summary as a Markdown table: mean +- spread."""
+    lines = ["| method | target | one click | three clicks | box | clicks to IoU 0.85 |", "|---|---|---|---|---|---|"]
+    for method, rows in summary.items():
+        for target, row in rows.items():
+            cells = [
+                f"{value:.3f}" if isinstance(value, float) else f"{value['mean']:.3f} +- {value['spread']:.3f}"
+                for value in row.values()
+            ]
+            lines.append(f"| {method} | {target} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Training that was interrupted ends as if it had not been; a file that cannot be trusted is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from naslora_trainer.checkpoint import job_digest, load_checkpoint, save_checkpoint
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.errors import UserError
+from naslora_trainer.train import finetune
+
+
+def tiny(**values: Any) -> FineTuneConfig:
+    settings = {"steps": 10, "prompts_per_step": 2, "blocks": 1, "rank": 2, "fold_tolerance": 1.0, **values}
+    return FineTuneConfig.checked(correction_share=0.5, precision="float32", validate_every=0, **settings)
+
+
+class StopAfter:
+    """Asks to stop when so many steps are done."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.done = step, 0
+
+    def event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            self.done = event["step"]
+
+    def __call__(self) -> bool:
+        return self.done >= self.step
+
+
+@pytest.mark.parametrize(
+    ("method", "stops"),
+    [("nas-lora", (1, 4, 6, 9)), ("conv-lora-experts", (3,)), ("decoder-only", (2,))],
+    # 10 steps of nas-lora: warm-up to 2, search to 6, settle to 9, then the fold recovers.
+)
+def test_it_goes_on_bit_for_bit(
+    method: str, stops: tuple[int, ...], nuclei: list[TrainingImage], tmp_path: Path
+) -> None:
+    whole = finetune(tiny(method=method), nuclei)
+    assert whole is not None
+    path = tmp_path / "checkpoint"
+    for stop in stops:  # one run, interrupted again and again
+        pause = StopAfter(stop)
+        assert finetune(tiny(method=method), nuclei, pause.event, pause, checkpoint=path) is None
+        assert path.exists() and pause.done == stop
+    events: list[dict[str, Any]] = []
+    again = finetune(tiny(method=method), nuclei, events.append, checkpoint=path)
+    assert again is not None and again.id == whole.id
+    for name, tensor in whole.tensors.items():
+        assert torch.equal(again.tensors[name], tensor), name
+    assert min(e["step"] for e in events if e["event"] == "progress" and e["loss"] is not None) == stops[-1] + 1
+    for key in ("validation", "fold", "steps", "architecture_history"):
+        assert again.meta.report[key] == whole.meta.report[key], key
+    assert again.meta.architecture == whole.meta.architecture
+
+
+def test_checkpoints_are_written_while_it_trains(nuclei: list[TrainingImage], tmp_path: Path) -> None:
+    path, seen = tmp_path / "checkpoint", []
+    config = tiny(method="lora", checkpoint_every=4)
+
+    def note(event: dict[str, Any]) -> None:
+        if path.exists():
+            seen.append(load_checkpoint(path, job_digest(config, nuclei))["step"])
+
+    assert finetune(config, nuclei, note, checkpoint=path) is not None
+    assert {4, 8} <= set(seen)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "run.checkpoint"
+    save_checkpoint(path, "job", 3, {"now": torch.arange(40.0)}, {"weights": {}}, {"feed": [1, 2]})
+    return path
+
+
+def test_a_round_trip(saved: Path) -> None:
+    state = load_checkpoint(saved, "job")
+    assert state["step"] == 3 and state["rest"] == {"feed": [1, 2]}
+    assert torch.equal(state["network"]["now"], torch.arange(40.0))
+    assert torch.equal(state["random"], torch.get_rng_state())
+
+
+def test_a_damaged_file_is_named(saved: Path) -> None:
+    content = saved.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        broken = bytearray(content)
+        broken[int(rng.integers(len(broken)))] ^= 1 << int(rng.integers(8))
+        saved.write_bytes(bytes(broken[: int(rng.integers(len(broken)))]) if rng.random() < 0.3 else bytes(broken))
+        with pytest.raises(UserError, match=r"run\.checkpoint is damaged"):
+            load_checkpoint(saved, "job")
+    saved.write_bytes(b"")
+    with pytest.raises(UserError, match=r"run\.checkpoint is damaged"):
+        load_checkpoint(saved, "job")
+
+
+def test_code_in_a_checkpoint_is_not_run(saved: Path, tmp_path: Path) -> None:
+    import hashlib
+    import io
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    payload = io.BytesIO()
+    torch.save({"version": Trap()}, payload)
+    saved.write_bytes(hashlib.sha256(payload.getvalue()).digest() + payload.getvalue())
+    with pytest.raises(UserError, match="damaged"):
+        load_checkpoint(saved, "job")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_another_job_or_version_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="other settings or labels"):
+        load_checkpoint(saved, "another")
+    with pytest.raises(UserError, match="does not exist"):
+        load_checkpoint(saved.with_name("none"), "job")
+    monkeypatch.setattr("naslora_trainer.checkpoint.VERSION", 0)
+    with pytest.raises(UserError, match="newer"):
+        load_checkpoint(saved, "job")
+
+
+def test_settings_and_every_pixel_make_the_job(nuclei: list[TrainingImage]) -> None:
+    from dataclasses import replace
+
+    one = job_digest(tiny(), nuclei)
+    assert one == job_digest(tiny(checkpoint_every=7, cache_mb=3), nuclei)
+    assert one != job_digest(tiny(seed=1), nuclei)
+    changed = nuclei[0].image.copy()
+    changed[5, 5, 0] ^= 1
+    assert one != job_digest(tiny(), [replace(nuclei[0], image=changed), *nuclei[1:]])
+    assert one != job_digest(tiny(), [replace(nuclei[0], complete=False), *nuclei[1:]])
