@@ -10,7 +10,7 @@ import pytest
 import torch
 from segment_anything.modeling import Sam
 
-from naslora_trainer import train
+from naslora_trainer import gradients, train
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
@@ -107,27 +107,41 @@ def test_stopping_gives_nothing(stage: str, nuclei: list[TrainingImage]) -> None
     assert result is None and seen[-1] == stage
 
 
-def break_the_loss(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Fault injection: the real loss, not a number for the first ``times`` steps."""
-    real, calls = train.prompted_loss, iter(range(10**6))
+def break_the_loss(monkeypatch: pytest.MonkeyPatch, first: int, times: int) -> None:
+    """Fault injection: the real loss, not a number for ``times`` calls from the call ``first`` on."""
+    real, calls = gradients.prompted_loss, iter(range(10**6))
 
     def broken(*args: Any) -> torch.Tensor:
-        return real(*args) * (torch.nan if next(calls) < times else 1.0)
+        return real(*args) * (torch.nan if first <= next(calls) < first + times else 1.0)
 
-    monkeypatch.setattr(train, "prompted_loss", broken)
+    monkeypatch.setattr(gradients, "prompted_loss", broken)
 
 
 def test_a_step_that_is_not_finite_is_skipped(nuclei: list[TrainingImage], monkeypatch: pytest.MonkeyPatch) -> None:
-    break_the_loss(monkeypatch, 2)
+    break_the_loss(monkeypatch, 0, 2)
     events: list[dict[str, Any]] = []
     adapter = finetune(tiny(), nuclei[:2], events.append)
     assert adapter is not None and all(torch.isfinite(t).all() for t in adapter.tensors.values())
     assert sum("was skipped" in e["message"] for e in events if e["event"] == "warning") == 2
 
 
-def test_a_loss_that_stays_broken_ends_with_a_sentence(
+def test_a_loss_that_is_never_finite_ends_with_a_sentence(
     nuclei: list[TrainingImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    break_the_loss(monkeypatch, 1000)
+    break_the_loss(monkeypatch, 0, 1000)
     with pytest.raises(UserError, match="does not converge"):
         finetune(FineTuneConfig(steps=20, prompts_per_step=1, blocks=1), nuclei[:2])
+
+
+def test_a_loss_that_stays_broken_ends_with_what_was_learned(
+    nuclei: list[TrainingImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps after the third are broken: what comes out is what three steps give, folded."""
+    break_the_loss(monkeypatch, 3, 1000)
+    events: list[dict[str, Any]] = []
+    config = tiny(correction_share=0.0, warmup_share=0.0).model_copy(update={"steps": 30})
+    adapter = finetune(config, nuclei[:2], events.append)
+    assert adapter is not None and all(torch.isfinite(t).all() for t in adapter.tensors.values())
+    assert adapter.meta.report["steps"] == 3 + train.MOST_SKIPPED - 1
+    assert "ended after step" in [e["message"] for e in events if e["event"] == "warning"][-1]
+    assert any(t.abs().max() > 0 for name, t in adapter.tensors.items() if name.endswith(".up"))

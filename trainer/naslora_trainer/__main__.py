@@ -24,7 +24,7 @@ from .errors import UserError
 from .events import Event, EventWriter, error_event, plain
 from .files import read_json, write_bytes, write_json
 
-ADAPTER, REPORT, EVENTS = "adapter.safetensors", "report.json", "events.jsonl"
+ADAPTER, REPORT, EVENTS, CHECKPOINT = "adapter.safetensors", "report.json", "events.jsonl", "checkpoint"
 TABLE, PICTURE = "architecture.txt", "architecture.png"
 
 
@@ -80,7 +80,8 @@ def _train(
         from .train import finetune
 
         try:
-            adapter = finetune(config, images, lambda event: emit(_with_pid(event)), should_stop, scratch)
+            checkpoint = run_dir / CHECKPOINT
+            adapter = finetune(config, images, lambda event: emit(_with_pid(event)), should_stop, scratch, checkpoint)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     seconds = round(time.monotonic() - started, 2)
@@ -90,6 +91,7 @@ def _train(
         return result, result
     path = run_dir / ADAPTER
     adapter.save(path)
+    _remove(run_dir / CHECKPOINT)
     # The history stays in the adapter file: for a person, the table and the picture say it better.
     report = {key: value for key, value in adapter.meta.report.items() if key != "architecture_history"}
     _show_architecture(run_dir, adapter.meta, config, emit)

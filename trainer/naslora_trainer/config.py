@@ -141,7 +141,7 @@ class FineTuneConfig(BaseModel):
     fold_tolerance: float = Field(0.005, ge=0, le=1)
     cache_mb: int = Field(1024, ge=0, le=1_000_000)
     validate_every: int = Field(0, ge=0, le=100_000)
-    checkpoint_every: int = Field(0, ge=0, le=100_000)
+    checkpoint_every: int = Field(50, ge=0, le=100_000)
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
