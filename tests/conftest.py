@@ -12,10 +12,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def base_sam() -> Sam:
-    """The real embedded model. Tests do not change its weights."""
+    """The real default model. Tests do not change its weights."""
     import torch
 
     from naslora_trainer.base import load_base
 
     torch.set_num_threads(2)
+    return load_base()
+
+
+@pytest.fixture(scope="session")
+def litemedsam() -> Sam:
+    """The real model that knows boxes only. Tests do not change its weights."""
+    from naslora_trainer.base import load_base
+
     return load_base("litemedsam")

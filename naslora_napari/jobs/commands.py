@@ -8,6 +8,8 @@ import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
+from naslora_resources.registry import DEFAULT_MODEL
+
 from .job import Job
 
 PACKAGES = ("naslora_napari", "naslora_trainer", "naslora_resources")
@@ -71,7 +73,7 @@ def segment_command(
     folder: Path | str,
     out: Path | str,
     adapter: Path | str | None = None,
-    base: str = "litemedsam",
+    base: str = DEFAULT_MODEL,
     device: str = "auto",
     resume: bool = False,
     measure: Path | str | None = None,

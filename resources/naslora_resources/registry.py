@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-DEFAULT_MODEL = "litemedsam"
+DEFAULT_MODEL = "litemedsam-click"
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,23 @@ class ModelEntry:
     architecture : str
         ``tiny_vit_256``, ``vit_b``, ``vit_l`` or ``vit_h``.
     source : str
-        ``package`` (weights inside an installed Python package) or ``download``.
+        ``package`` (weights inside an installed Python package), ``download``, or ``adapter`` (another model with an
+        adapter of this package merged into it).
     package : str
         ``import.name:path/of/the/file`` when the source is ``package``, else empty.
     url : str
         The address when the source is ``download``, else empty.
+    base, adapter : str
+        Id of the other model, and the adapter's file inside ``naslora_resources``, when the source is ``adapter``,
+        else empty.
     sha256 : str
-        SHA-256 of the weight file, 64 lower-case hex digits.
+        SHA-256 of the file of weights, or of the adapter file: 64 lower-case hex digits.
     size_bytes : int
-        Size of the weight file in bytes.
+        Size of that file in bytes.
     licence : str
         SPDX identifier of the licence of the weights.
     prompts : tuple of str
-        The prompts the model was trained on: ``point`` and ``box``, or ``box`` alone.
+        What the model was trained on: ``point``, ``box``, and ``multimask`` for three masks of one click.
     image_size : int
         Side of the square that the model sees, in pixels.
     pixel_mean, pixel_std : tuple of float
@@ -58,6 +62,8 @@ class ModelEntry:
     citation: str
     package: str = ""
     url: str = ""
+    base: str = ""
+    adapter: str = ""
 
 
 def models() -> dict[str, ModelEntry]:

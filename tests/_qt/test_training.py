@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from qtpy.QtCore import Qt
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer import config
 
 from .conftest import FIRST, SECOND, WAIT_MS, Window, messages, truth
@@ -49,18 +50,18 @@ def test_fine_tune_swap_and_go_back(labelled: Window) -> None:
     assert result["swapped"] == result["better"]
     assert len(messages()) > len(before)
     if not result["swapped"]:
-        assert dock.predictor.version == "litemedsam"
+        assert dock.predictor.version == DEFAULT_MODEL
         window.qtbot.mouseClick(dock.train_panel.force_button, LEFT)
-    window.until(lambda: dock.predictor.version.startswith("litemedsam+"))
+    window.until(lambda: dock.predictor.version.startswith(f"{DEFAULT_MODEL}+"))
     window.settle()
     assert dock.project is not None and len(dock.project.adapters()) == 1
     window.click((64, 64))
     assert window.answer().version == dock.predictor.version
 
     window.qtbot.mouseClick(dock.train_panel.rollback_button, LEFT)
-    window.until(lambda: dock.predictor.version == "litemedsam")
+    window.until(lambda: dock.predictor.version == DEFAULT_MODEL)
     window.settle()
-    assert window.answer().version == "litemedsam"
+    assert window.answer().version == DEFAULT_MODEL
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
@@ -74,5 +75,5 @@ def test_a_killed_training_is_told(labelled: Window) -> None:
         os.kill(process, signal.SIGKILL)
     assert ended.args[0]["event"] == "error"
     assert any("killed" in message for message in messages())
-    assert dock.predictor.version == "litemedsam"
+    assert dock.predictor.version == DEFAULT_MODEL
     assert dock.train_panel.start_button.isEnabled()

@@ -81,9 +81,9 @@ def test_the_better_mask_keeps_the_pixels() -> None:
     assert found.confidence.tolist() == [0.9, 0.7]
 
 
-def test_a_model_of_boxes_is_asked_with_boxes(base_sam: Sam) -> None:
+def test_a_model_of_boxes_is_asked_with_boxes(litemedsam: Sam) -> None:
     image = np.zeros((64, 64, 3), np.uint8)
     rows, cols = np.mgrid[:64, :64]
     image[(rows - 20) ** 2 + (cols - 20) ** 2 < 100] = 255
-    found = segment_image(base_sam, ("box",), image, grid=4)
+    found = segment_image(litemedsam, ("box",), image, grid=4)
     assert found.labels.shape == (64, 64) and len(found.confidence) == found.labels.max()

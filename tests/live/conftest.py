@@ -9,6 +9,7 @@ import pytest
 import torch
 from segment_anything.modeling import Sam
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_resources.samples import sample_folder
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
@@ -44,5 +45,5 @@ def adapter(base_sam: Sam) -> Adapter:
     """It shifts the mask decoder's answer so that every mask is another one."""
     state = base_sam.mask_decoder.state_dict()
     tensors = {"decoder.output_upscaling.3.bias": torch.full_like(state["output_upscaling.3.bias"], 0.3)}
-    meta = AdapterMeta(base="litemedsam", fingerprint=fingerprint(base_sam), method="decoder-only", rank=1)
+    meta = AdapterMeta(base=DEFAULT_MODEL, fingerprint=fingerprint(base_sam), method="decoder-only", rank=1)
     return Adapter(tensors, meta)

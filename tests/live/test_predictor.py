@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from naslora_napari.live import LivePredictor
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.errors import UserError
 from naslora_trainer.prompts import Prompts, box_of, deepest_point
@@ -23,20 +24,29 @@ def predictor(image: np.ndarray) -> LivePredictor:
 
 def test_it_loads_when_it_is_needed(image: np.ndarray) -> None:
     predictor = LivePredictor()
-    assert not predictor.is_ready and predictor.version == "litemedsam"
+    assert not predictor.is_ready and predictor.version == DEFAULT_MODEL
     with pytest.raises(RuntimeError, match="no image"):
         predictor.predict(Prompts(box=(0, 0, 9, 9)))
     predictor.set_image(image)
     assert predictor.is_ready and predictor.image_shape == image.shape[:2]
 
 
-def test_clicks_and_boxes_find_the_object(predictor: LivePredictor, nucleus: np.ndarray) -> None:
-    click = predictor.predict(Prompts().with_click(deepest_point(nucleus)))
+def test_clicks_and_boxes_are_answered(predictor: LivePredictor, nucleus: np.ndarray) -> None:
+    place = deepest_point(nucleus)
+    click = predictor.predict(Prompts().with_click(place))
     box = predictor.predict(Prompts(box=box_of(nucleus)))
-    assert dice(click.mask, nucleus) > 0.7 and dice(box.mask, nucleus) > 0.7
-    assert click.version == box.version == "litemedsam"
+    assert click.mask[place] and len(click.candidates) == 1 and dice(box.mask, nucleus) > 0.7
+    assert click.version == box.version == DEFAULT_MODEL
     refined = predictor.predict(Prompts(box=box_of(nucleus), mask=box.low_res))
     assert refined.mask.any()
+
+
+def test_a_model_of_boxes_finds_the_object_by_a_click(image: np.ndarray, nucleus: np.ndarray) -> None:
+    predictor = LivePredictor("litemedsam")
+    predictor.set_image(image)
+    click = predictor.predict(Prompts().with_click(deepest_point(nucleus)))
+    assert predictor.learned == ("box",) and len(click.candidates) == 9
+    assert dice(click.mask, nucleus) > 0.7 and click.version == "litemedsam"
 
 
 def test_a_click_outside_the_image_is_a_sentence(predictor: LivePredictor) -> None:
@@ -47,11 +57,11 @@ def test_a_click_outside_the_image_is_a_sentence(predictor: LivePredictor) -> No
 def test_swap_and_rollback(predictor: LivePredictor, adapter: Adapter, nucleus: np.ndarray) -> None:
     box = Prompts(box=box_of(nucleus))
     before = predictor.predict(box)
-    assert predictor.swap(adapter) == f"litemedsam+{adapter.id}" == predictor.version
+    assert predictor.swap(adapter) == f"{DEFAULT_MODEL}+{adapter.id}" == predictor.version
     after = predictor.predict(box)
     assert after.version == predictor.version and not np.array_equal(after.low_res, before.low_res)
     assert predictor.learned == ("point", "box")
-    assert predictor.rollback() == "litemedsam"
+    assert predictor.rollback() == DEFAULT_MODEL
     assert np.array_equal(predictor.predict(box).low_res, before.low_res)
     predictor.rollback()
     assert np.array_equal(predictor.predict(box).low_res, after.low_res)
@@ -78,7 +88,7 @@ def test_a_bad_adapter_leaves_the_model(
         with pytest.raises(UserError, match=words):
             predictor.swap(tmp_path / f"{bad}.safetensors")
     assert np.array_equal(predictor.predict(box).low_res, before.low_res)
-    assert predictor.version == "litemedsam" and not predictor.can_rollback
+    assert predictor.version == DEFAULT_MODEL and not predictor.can_rollback
 
 
 def test_a_prediction_during_swaps_is_of_one_model(

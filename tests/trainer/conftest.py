@@ -8,6 +8,7 @@ import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT, Sam
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_resources.samples import sample_folder
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
@@ -57,5 +58,5 @@ def random_adapter(base_sam: Sam) -> Adapter:
         tensors[f"lora.{path}.down"] = torch.randn(2, weight.shape[1], generator=generator) * 0.02
         tensors[f"lora.{path}.up"] = torch.randn(weight.shape[0], 2, generator=generator) * 0.02
     tensors["decoder.iou_token.weight"] = torch.randn(1, 256, generator=generator) * 0.01
-    meta = AdapterMeta(base="litemedsam", fingerprint=fingerprint(base_sam), method="lora", rank=2)
+    meta = AdapterMeta(base=DEFAULT_MODEL, fingerprint=fingerprint(base_sam), method="lora", rank=2)
     return Adapter(tensors, meta)

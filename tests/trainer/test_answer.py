@@ -13,8 +13,8 @@ from naslora_trainer.scores import dice
 
 
 @pytest.fixture(scope="module")
-def predictor(base_sam: Sam, nuclei: list[TrainingImage]) -> SamPredictor:
-    predictor = SamPredictor(base_sam)
+def predictor(litemedsam: Sam, nuclei: list[TrainingImage]) -> SamPredictor:
+    predictor = SamPredictor(litemedsam)
     predictor.set_image(nuclei[0].image)
     return predictor
 
@@ -66,10 +66,10 @@ def test_empty_prompts_are_an_error(predictor: SamPredictor) -> None:
         answer(predictor, Prompts())
 
 
-def test_evaluate_reports_what_was_asked(base_sam: Sam, nuclei: list[TrainingImage]) -> None:
-    scores = evaluate(base_sam, ("box",), nuclei[:1], clicks=2, max_objects=2)
+def test_evaluate_reports_what_was_asked(litemedsam: Sam, nuclei: list[TrainingImage]) -> None:
+    scores = evaluate(litemedsam, ("box",), nuclei[:1], clicks=2, max_objects=2)
     assert scores["objects"] == 2 and len(scores["point"]["dice"]) == 2
     assert 0 < scores["point"]["iou"][0] <= scores["point"]["dice"][0] <= 1
     assert 1 <= scores["point"]["noc85"] <= scores["point"]["noc90"] <= 3
-    only_boxes = evaluate(base_sam, ("box",), nuclei[:1], kinds=("box",), max_objects=1)
+    only_boxes = evaluate(litemedsam, ("box",), nuclei[:1], kinds=("box",), max_objects=1)
     assert set(only_boxes) == {"objects", "box"}

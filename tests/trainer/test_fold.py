@@ -10,6 +10,7 @@ from segment_anything.modeling import Sam
 from torch import nn
 from torch.nn import functional
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.base import fingerprint
 from naslora_trainer.cell import Cell
@@ -95,7 +96,7 @@ def test_a_branch_answers_as_the_unfolded_network(base_sam: Sam) -> None:
         layer.cell.alpha.copy_(torch.randn(layer.cell.alpha.shape, generator=generator))
     from naslora_trainer.adapter import AdapterMeta
 
-    meta = AdapterMeta(base="litemedsam", fingerprint=network.fingerprint, method="nas-lora", rank=4)
+    meta = AdapterMeta(base=DEFAULT_MODEL, fingerprint=network.fingerprint, method="nas-lora", rank=4)
     adapter = Adapter(network.tensors(), meta)
     assert adapter.has_branch
     x = torch.rand(1, 3, 256, 256)

