@@ -1,9 +1,9 @@
-"""Config, splits, stages, frames, simulated prompts, loss and cache: what the loop is built of."""
+"""Config, splits, stages, frames and loss: what the loop is built of."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,24 +13,43 @@ from hypothesis import strategies as st
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
-from naslora_trainer.cache import PrefixCache
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.errors import UserError
 from naslora_trainer.frames import PADDING, frame_of, input_of, turned
 from naslora_trainer.loss import mask_losses, prompted_loss
-from naslora_trainer.simulate import sample_prompts, sparse_tokens
 from naslora_trainer.splits import split_images
 from naslora_trainer.stages import Schedule
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("rank", 0), ("steps", 2), ("method", "magic"), ("box_share", 1.5), ("colour", 1), ("seed", -1)],
+    [
+        ("rank", 0),
+        ("steps", 2),
+        ("method", "magic"),
+        ("box_share", 1.5),
+        ("colour", 1),
+        ("seed", -1),
+        ("lora_alpha", float("nan")),
+        ("cell_lr", float("inf")),
+        ("precision", "int8"),
+        ("images_per_step", 65),
+        ("temperature", 0),
+        ("targets", ()),
+        ("blocks", "many"),
+    ],  # fmt: skip
 )
 def test_a_setting_outside_its_range_is_named(field: str, value: object) -> None:
     with pytest.raises(UserError, match=f"'{field}'"):
         FineTuneConfig.checked(**{field: value})
+
+
+def test_every_setting_is_explained() -> None:
+    """With its name, and in range by default."""
+    for name in FineTuneConfig.model_fields:
+        assert re.search(rf"^    (?:\w+, )*{name}(?:, \w+)* : ", FineTuneConfig.__doc__ or "", re.MULTILINE), name
+    FineTuneConfig.checked(**FineTuneConfig().model_dump())
 
 
 def test_the_preset_sets_the_steps_unless_they_are_given() -> None:
@@ -110,22 +129,6 @@ def test_unlabelled_pixels_far_from_an_object_are_not_background(nuclei: list[Tr
     assert frame_of(replace(nuclei[0], labels=labels, complete=True), 0, 256).trusted(frame.labels == 1).all()
 
 
-def test_clicks_and_boxes_share_a_batch_also_when_corrected(base_sam: Sam, nuclei: list[TrainingImage]) -> None:
-    frame = frame_of(nuclei[0], 0, 256)
-    rng = np.random.default_rng(0)
-    mixed = (sample_prompts(frame, 6, 0.5, rng) for _ in range(100))
-    batch = next(b for b in mixed if None in b.boxes and any(b.boxes))
-    kinds = {box is None for box in batch.boxes}
-    assert kinds == {True, False} and batch.single_click.any()
-    assert sparse_tokens(base_sam, batch).shape == (len(batch.boxes), 2, 256)
-    corrected = batch.corrected(np.zeros_like(batch.targets))
-    assert sparse_tokens(base_sam, corrected).shape == (len(batch.boxes), 3, 256)
-    assert not corrected.single_click.any()
-    for clicks, target in zip(corrected.clicks, batch.targets, strict=True):
-        row, col, label = clicks[-1]
-        assert label == 1 and target[row, col]
-
-
 def test_a_perfect_answer_has_no_loss_and_ignored_pixels_do_not_count() -> None:
     target = torch.zeros(1, 1, 8, 8)
     target[..., :4] = 1
@@ -144,17 +147,3 @@ def test_of_several_answers_only_the_best_is_pulled() -> None:
     prompted_loss(logits, torch.zeros(1, 4), target, trusted, torch.tensor([True])).backward()
     pulled = logits.grad.abs().sum((0, 2, 3))
     assert (pulled > 0).tolist() == [False, False, True, False]
-
-
-def test_the_cache_computes_once_and_spills_beyond_its_bound(tmp_path: Path) -> None:
-    cache, calls = PrefixCache(100 * 4, tmp_path / "spill"), []
-
-    def compute(value: int) -> torch.Tensor:
-        calls.append(value)
-        return torch.full((60,), float(value))
-
-    for _ in range(3):
-        for value in range(4):
-            assert torch.equal(cache.get(value, lambda value=value: compute(value)), torch.full((60,), float(value)))
-    assert calls == [0, 1, 2, 3] and cache.bytes <= 400
-    assert len(list((tmp_path / "spill").iterdir())) == 3

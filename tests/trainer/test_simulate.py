@@ -100,3 +100,15 @@ def test_tokens_and_masks_are_the_prompt_encoders_own(base_sam: Sam, frame: Fram
         torch.testing.assert_close(dense_prompt(base_sam, batch)[k : k + 1], dense, atol=1e-4, rtol=1e-4)
     part = batch.part(slice(2, 5))
     assert len(part) == 3 and part.clicks == batch.clicks[2:5] and torch.equal(part.masks, batch.masks[2:5])  # type: ignore[arg-type]
+
+
+def test_clicks_and_boxes_share_a_batch_also_when_corrected(base_sam: Sam, frame: Frame) -> None:
+    rng = np.random.default_rng(0)
+    mixed = (plan_prompts(frame, config(box_share=0.5, scribble_share=0.0), rng).first for _ in range(100))
+    batch = next(b for b in mixed if None in b.boxes and any(b.boxes))
+    assert batch.single_click.any() and sparse_tokens(base_sam, batch).shape == (8, 2, 256)
+    corrected = batch.corrected(np.zeros_like(batch.targets))
+    assert sparse_tokens(base_sam, corrected).shape == (8, 3, 256) and not corrected.single_click.any()
+    for clicks, target in zip(corrected.clicks, batch.targets, strict=True):
+        row, col, label = clicks[-1]
+        assert label == 1 and target[row, col]

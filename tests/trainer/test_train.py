@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,26 @@ def test_a_loss_that_stays_broken_ends_with_what_was_learned(
     assert adapter.meta.report["steps"] == 3 + train.MOST_SKIPPED - 1
     assert "ended after step" in [e["message"] for e in events if e["event"] == "warning"][-1]
     assert any(t.abs().max() > 0 for name, t in adapter.tensors.items() if name.endswith(".up"))
+
+
+def test_images_that_cannot_teach_do_no_harm(nuclei: list[TrainingImage]) -> None:
+    """One pixel, no objects, an object of one pixel, one flat colour: beside good images they are only left out."""
+    dot = np.zeros((64, 64), np.int32)
+    dot[3, 3] = 1
+    strange = [
+        TrainingImage("pixel", np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), np.int32), True),
+        TrainingImage("empty", nuclei[0].image, np.zeros((64, 64), np.int32), True),
+        TrainingImage("dot", nuclei[1].image, dot, False),
+        TrainingImage("flat", np.full((64, 64, 3), 255, np.uint8), nuclei[2].labels, False),
+    ]
+    adapter = finetune(tiny(method="lora"), [*strange, *nuclei])
+    assert adapter is not None and all(torch.isfinite(t).all() for t in adapter.tensors.values())
+
+
+def test_no_objects_and_one_object_are_a_sentence(nuclei: list[TrainingImage]) -> None:
+    empty = np.zeros((64, 64), np.int32)
+    with pytest.raises(UserError, match="no labelled objects"):
+        finetune(tiny(), [replace(nuclei[0], labels=empty)])
+    empty[5:20, 5:20] = 1
+    with pytest.raises(UserError, match="only 1 labelled object"):
+        finetune(tiny(), [replace(nuclei[0], labels=empty)])
