@@ -112,7 +112,9 @@ def test_other_errors_are_not_taken_for_memory(
         Gradients(network, World(), torch.float32).add(samples, parameters(network))
 
 
-def test_bfloat16_gives_nearly_the_same_loss(network: TrainableSam, samples: list[Sample]) -> None:
+def test_bfloat16_gives_nearly_the_same_loss(network: TrainableSam, nuclei: list[TrainingImage]) -> None:
+    """Without corrections, which are other clicks after other answers."""
+    samples = Feed(config(correction_share=0.0), split_images(nuclei), 256).samples("train", with_search=True)
     exact, _ = gradient(network, Gradients(network, World(), torch.float32), samples)
     rounded, found = gradient(network, Gradients(network, World(), torch.bfloat16), samples)
     assert rounded == pytest.approx(exact, rel=0.05) and found.dtype == torch.float32 and torch.isfinite(found).all()
