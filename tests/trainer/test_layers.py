@@ -45,24 +45,28 @@ def test_a_window_that_is_not_square_is_refused() -> None:
         spatial(torch.zeros(1, 50, 3), lambda z: z)
 
 
-def test_with_identity_alone_the_layer_is_pefts_lora() -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(16, 24)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.layer(x)
-
-    net = Net()
-    mine = AdaptedLinear(copy.deepcopy(net.layer), Cell(4, ("identity",)), 8 / 4)
-    theirs = get_peft_model(net, LoraConfig(r=4, lora_alpha=8, target_modules=["layer"]))
-    lora = theirs.base_model.model.layer
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31 - 1), st.integers(1, 6), st.sampled_from([0.5, 4.0, 16.0]))
+def test_with_identity_alone_the_layer_is_pefts_lora(seed: int, rank: int, alpha: float) -> None:
+    """Differential: output, and gradients of both projections and of the tokens, in both token layouts."""
+    torch.manual_seed(seed)
+    base = nn.Linear(16, 24)
+    mine = AdaptedLinear(copy.deepcopy(base), Cell(rank, ("identity",)), alpha / rank)
     nn.init.normal_(mine.up)
-    lora.lora_A["default"].weight.data = mine.down.data.clone()
-    lora.lora_B["default"].weight.data = mine.up.data.clone()
-    x = torch.randn(2, 9, 16)
-    torch.testing.assert_close(mine(x), theirs(x), atol=1e-6, rtol=0)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=["0"])
+    lora = get_peft_model(nn.Sequential(base), config).base_model.model[0]
+    down, up = lora.lora_A["default"].weight, lora.lora_B["default"].weight
+    down.data, up.data = mine.down.data.clone(), mine.up.data.clone()
+    for shape in ((2, 9, 16), (2, 3, 4, 16)):
+        tokens = [torch.randn(shape).requires_grad_(True)]
+        tokens.append(tokens[0].detach().clone().requires_grad_(True))
+        answers = mine(tokens[0]), lora(tokens[1])
+        torch.testing.assert_close(*answers, atol=1e-6, rtol=1e-6)
+        wanted = torch.randn_like(answers[0]) / answers[0].numel()
+        pairs = []
+        for answer, inputs in zip(answers, ((mine.down, mine.up, tokens[0]), (down, up, tokens[1])), strict=True):
+            pairs.append(torch.autograd.grad((answer * wanted).sum(), inputs))
+        torch.testing.assert_close(*pairs, atol=1e-6, rtol=1e-6)
 
 
 def test_a_cell_that_sees_the_map_works_across_windows() -> None:
