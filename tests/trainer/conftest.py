@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT, Sam
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_resources.samples import sample_folder
@@ -40,6 +40,13 @@ def small_vit() -> ImageEncoderViT:
         use_rel_pos=True,
     )  # fmt: skip
     return encoder.eval()
+
+
+@pytest.fixture
+def small_sam(small_vit: ImageEncoderViT) -> Sam:
+    """A Sam in small around it."""
+    decoder = MaskDecoder(transformer_dim=16, transformer=TwoWayTransformer(2, 16, num_heads=2, mlp_dim=40))
+    return Sam(small_vit, PromptEncoder(16, (8, 8), (128, 128), 16), decoder).requires_grad_(False).eval()
 
 
 def _largest(labels: np.ndarray, count: int = 3) -> np.ndarray:

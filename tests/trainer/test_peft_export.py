@@ -14,7 +14,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors.torch import load_file
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from naslora_trainer.adapter import Adapter, AdapterMeta
@@ -29,11 +29,9 @@ from naslora_trainer.targets import inject
 
 
 @pytest.fixture
-def sams(small_vit: ImageEncoderViT, base_sam: Sam) -> dict[str, Sam]:
-    """LiteMedSAM, and a small Sam with segment-anything's own encoder."""
-    decoder = MaskDecoder(transformer_dim=16, transformer=TwoWayTransformer(2, 16, num_heads=2, mlp_dim=40))
-    vit = Sam(small_vit, PromptEncoder(16, (8, 8), (128, 128), 16), decoder).requires_grad_(False).eval()
-    return {"vit": vit, "tiny_vit": copy.deepcopy(base_sam)}
+def sams(small_sam: Sam, base_sam: Sam) -> dict[str, Sam]:
+    """LiteMedSAM's architecture, and a small Sam with segment-anything's own encoder."""
+    return {"vit": small_sam, "tiny_vit": copy.deepcopy(base_sam)}
 
 
 @torch.no_grad()
