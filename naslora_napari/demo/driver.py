@@ -22,17 +22,21 @@ from .material import UNSEEN, WORKED_ON, Material
 from .pictures import Frame, Tile
 from .report import Step
 
-#: Outlines of the tile worked on, by what a person does: a click that is right at once, a click that has to be
-#: corrected, a click that is hopeless and becomes a box, and one that is accepted, taken back and accepted again.
+#: Outlines of the tile worked on, by what a person does: the first click, a look at what is wrong and its correction,
+#: a proposal that is discarded and becomes a box, and one that is accepted, taken back and accepted again.
 EASY, CORRECTED, BOXED, TAKEN_BACK = 8, 10, 3, 6
 LEFT_OPEN = (EASY, CORRECTED, BOXED, TAKEN_BACK)
 CLICKS = 24
+#: A person accepts an outline of this Dice; after so many corrections that did not lead there, they draw a box.
+RIGHT, CORRECTIONS = 0.85, 2
 #: Fewer pixels are a nucleus that the border of the tile cuts off, too small to look at.
 WHOLE = 150
 #: A nucleus whose Dice rose by so much shows what the training changed.
 CLEAR_GAIN = 0.05
 #: Half the side of a piece of the image in the overview, in its pixels.
 REACH = 34.0
+BY_CLICKS = "Clicks there say what belongs to it (left) and what does not (right), and the outline is right."
+BY_A_BOX = "Here clicks on what is wrong were not enough; a box around the nucleus was."
 TRAINING_S, BATCH_S = 3600.0, 3600.0
 
 
@@ -77,18 +81,17 @@ class Loop:
     def annotate(self) -> None:
         """Click, correct, accept, discard, draw a box, undo; what is accepted is looked up on the disk."""
         self.tell("Outlining nuclei with clicks and boxes…")
-        self._click_on(EASY)
+        answer = self._click_on(EASY)
         self._picture("click", "Click", "One click on a nucleus, and the model proposes its outline (yellow).")
+        self._make_right(EASY, answer)
         self.hands.key(Qt.Key.Key_A)
         self._expect_objects(1, "Accepting an outline")
         self._picture("accept", "Accept", "The key A keeps it: it is an object now, and it is on the disk.")
         answer = self._click_on(CORRECTED)
-        self._picture("too-far", "Look", "Here the outline goes too far: it takes in the dark around the nucleus.")
+        self._picture("look", "Look", _what_is_wrong(answer.mask, self.material.outlines == CORRECTED))
         self._tile_of(self.material.outlines, CORRECTED, "click")
-        correction = next_click(answer.mask, self.material.outlines == CORRECTED)
-        if correction is not None:
-            self.hands.click(correction[0], negative=correction[1] == 0)
-        self._picture("correct", "Correct", "A right click there says: this is background, and the outline is right.")
+        by_clicks = self._make_right(CORRECTED, answer)
+        self._picture("correct", "Correct", BY_CLICKS if by_clicks else BY_A_BOX)
         self._tile_of(self.material.outlines, CORRECTED, "correct")
         self.hands.key(Qt.Key.Key_A)
         self._expect_objects(2, "Accepting the corrected outline")
@@ -97,7 +100,7 @@ class Loop:
         if self.hands.shown() is not None:
             raise UserError("Escape did not take the proposed outline away.", self.hands.complaint())
         self.hands.drag_box(box_of(self.material.outlines == BOXED))
-        self._picture("box", "Box", "This one is hard to click: Escape discards the proposal, and a box does it.")
+        self._picture("box", "Box", "Escape discards a proposal that is not worth correcting; a box asks anew.")
         self.hands.press(self.dock.prompt_panel.accept_button)
         self._expect_objects(3, "Accepting the outline in the box")
         self._take_back()
@@ -218,8 +221,23 @@ class Loop:
         self.swap_gap_ms = 1000 * self.dock.predictor.swap_seconds
         self.dock.discard()
 
+    def _make_right(self, key: int, answer: Prediction) -> bool:
+        """Correct a proposal until it is right; return whether clicks were enough, or a box was needed."""
+        outline = self.material.outlines == key
+        for _ in range(CORRECTIONS):
+            correction = next_click(answer.mask, outline)
+            if correction is None or dice(answer.mask, outline) >= RIGHT:
+                return True
+            answer = self.hands.click(correction[0], negative=correction[1] == 0)
+            self.hands.rest()
+        if dice(answer.mask, outline) >= RIGHT:
+            return True
+        self.hands.key(Qt.Key.Key_Escape)
+        self.hands.drag_box(box_of(outline))
+        return False
+
     def _take_back(self) -> None:
-        self._click_on(TAKEN_BACK)
+        self._make_right(TAKEN_BACK, self._click_on(TAKEN_BACK))
         self.hands.key(Qt.Key.Key_A)
         self._expect_objects(4, "Accepting an outline")
         self.hands.key(Qt.Key.Key_U)
@@ -282,6 +300,16 @@ class Loop:
 
     def _tile_of(self, outlines: np.ndarray, key: int, caption: str) -> None:
         self._tile(self.hands.frame_around(deepest_point(outlines == key), REACH), caption)
+
+
+def _what_is_wrong(mask: np.ndarray, outline: np.ndarray) -> str:
+    """Say in a sentence where a proposal is most wrong."""
+    correction = next_click(mask, outline)
+    if correction is None:
+        return "Here the outline is right at once."
+    if correction[1] == 0:
+        return "Here the outline goes too far: it takes in what is around the nucleus."
+    return "Here the outline falls short: a part of the nucleus is missing."
 
 
 def _gains(scores: dict[int, tuple[float, float]]) -> str:

@@ -48,7 +48,7 @@ def sample_images(part: str) -> list[TrainingImage]:
 
 
 def held_out_dice(adapter: Adapter, images: Sequence[TrainingImage]) -> dict[str, Any]:
-    """Measure one-click and one-box answers of the base model and of base + ``adapter``.
+    """Measure one-click and one-box answers of the default base model and of base + ``adapter``.
 
     Parameters
     ----------
@@ -60,20 +60,19 @@ def held_out_dice(adapter: Adapter, images: Sequence[TrainingImage]) -> dict[str
     Returns
     -------
     dict
-        ``objects``, and for ``click`` and ``box`` the mean Dice over objects: ``raw`` (the prompt given to the
-        untouched model as it is), ``before`` (what the live predictor answered, clicks on a box-trained model being
-        asked as boxes) and ``after`` the fine-tune. For boxes raw and before are the same question.
+        ``objects``, and for ``click`` and ``box`` the mean Dice over objects: ``raw`` (the prompt given as it is to
+        the published model on which the default one rests), ``before`` (what the live predictor answered) and
+        ``after`` the fine-tune.
     """
-    from naslora_trainer.base import load_base
+    from naslora_trainer.base import entry_of, load_base
     from naslora_trainer.evaluate import evaluate
     from naslora_trainer.models import build, learned_prompts
 
-    base = load_base(DEFAULT_MODEL)
-    raw = evaluate(base, ("point", "box"), images)
-    before = evaluate(base, learned_prompts(DEFAULT_MODEL, None), images, kinds=("point",))
+    raw = evaluate(load_base(entry_of(DEFAULT_MODEL).base or DEFAULT_MODEL), ("point", "box"), images)
+    before = evaluate(load_base(DEFAULT_MODEL), learned_prompts(DEFAULT_MODEL), images)
     after = evaluate(build(DEFAULT_MODEL, adapter), learned_prompts(DEFAULT_MODEL, adapter), images)
     clicks = [raw["point"]["dice"][0], before["point"]["dice"][0], after["point"]["dice"][0]]
-    boxes = [raw["box"]["dice"], raw["box"]["dice"], after["box"]["dice"]]
+    boxes = [raw["box"]["dice"], before["box"]["dice"], after["box"]["dice"]]
     return {"objects": raw["objects"], "click": _triple(clicks), "box": _triple(boxes)}
 
 
