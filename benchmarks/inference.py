@@ -42,8 +42,6 @@ from naslora_trainer.network import TrainableSam
 
 BASE, RANK, BLOCKS = "litemedsam", 4, 8
 IMAGES = Path("dsb2018_nuclei", "images")
-#: Calls of each model before anything counts; to count their operations they have been called already.
-WARM_UP = 1
 
 Call = Callable[[], Any]
 #: Wall and CPU seconds of one call.
@@ -87,8 +85,9 @@ def measure(folder: Path, repeats: int) -> dict[str, Any]:
     pixels = predictors["stock"].model.preprocess(_resized(predictors["stock"], rgb))
     encode = {name: _encoder_call(predictor.model, pixels) for name, predictor in predictors.items()}
     click = {name: _click_call(predictor, rgb) for name, predictor in predictors.items()}
-    flops = {name: _flops(call) for name, call in encode.items()}
-    operations = {name: _operations(call) for name, call in encode.items()}
+    counts = {name: _counts(call) for name, call in encode.items()}  # which warms them up, too
+    flops = {name: count for name, (count, _) in counts.items()}
+    operations = {name: names for name, (_, names) in counts.items()}
     described = machine()
     found: dict[str, Any] = {
         "benchmark": "inference",
@@ -168,12 +167,6 @@ def _click_call(predictor: SamPredictor, rgb: np.ndarray) -> Call:
     return lambda: predictor.predict(point_coords=point, point_labels=np.array([1]))
 
 
-def _flops(call: Call) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return int(counter.get_total_flops())
-
-
 class _Operations(TorchDispatchMode):
     """Counts the operations that reach a kernel, by name."""
 
@@ -186,17 +179,16 @@ class _Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _operations(call: Call) -> Counter[str]:
-    mode = _Operations()
-    with mode:
+def _counts(call: Call) -> tuple[int, Counter[str]]:
+    """Return floating point operations, a multiplication and an addition being two, and what _Operations counts."""
+    operations = _Operations()
+    with operations, FlopCounterMode(display=False) as flops:
         call()
-    return mode.counts
+    return int(flops.get_total_flops()), operations.counts
 
 
 def _take_turns(first: Call, second: Call, repeats: int) -> list[tuple[Seconds, Seconds]]:
     """Call the two alternately and return the seconds of each pair."""
-    for _ in range(WARM_UP):
-        first(), second()
     gc.collect()
     gc.disable()
     try:

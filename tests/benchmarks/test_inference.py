@@ -22,7 +22,7 @@ def test_a_merged_model_does_the_very_same_operations(tmp_path: Path) -> None:
     folder = tmp_path / "dsb2018_nuclei" / "images"
     folder.mkdir(parents=True)
     iio.imwrite(folder / "000.png", np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
-    done = run(tmp_path, 2)
+    done = run(tmp_path, 1)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["same_operations"] and found["ops_merged"] == found["ops_stock"] > 100
