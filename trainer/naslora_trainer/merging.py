@@ -149,8 +149,8 @@ def _branch(sam: Sam, adapter: Adapter, layer: str, parts: dict[str, Tensor]) ->
         cell = _cell(adapter, parts)
     else:
         side = kernel.shape[-1] if kernel.ndim == 4 else 0
-        if kernel.shape != (rank, rank, side, side) or side % 2 == 0:
-            raise ValueError("not a kernel of that rank")
+        if kernel.shape != (rank, rank, side, side) or side % 2 == 0 or len(parts) > 2:
+            raise ValueError("not a kernel of that rank, or a cell beside it")
         cell = FixedKernel(kernel)
     windows = windows_of(sam.image_encoder, layer) if adapter.meta.cell_sees == "map" else 1
     return BranchLinear(base, down, up, cell, windows)
