@@ -344,9 +344,11 @@ def list_models(as_json: Json = False) -> None:
     """List the base models."""
     import dataclasses
 
-    entries = [dataclasses.asdict(entry) for entry in models().values()]
-    lines = [f"{e['id']:16} {e['title']}  ({e['size_bytes'] / 2**20:.0f} MB, {e['licence']})" for e in entries]
-    _print(entries, as_json, "\n".join(lines))
+    lines = []
+    for entry in models().values():
+        size = f"{entry.size_bytes / 2**20:.0f} MB" + (f" on {entry.base}" if entry.base else "")
+        lines.append(f"{entry.id:16} {entry.title}  ({size}, {entry.licence})")
+    _print([dataclasses.asdict(entry) for entry in models().values()], as_json, "\n".join(lines))
 
 
 @app.command()

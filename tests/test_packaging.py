@@ -81,6 +81,7 @@ def test_the_wheel_has_every_part_and_nothing_else(tmp_path: Path) -> None:
     for part in (
         "naslora_napari_manifest/napari.yaml",
         "naslora_resources/registry.toml",
+        "naslora_resources/adapters/litemedsam-click.safetensors",
         "naslora_resources/icons/naslora.svg",
         "naslora_resources/samples/NOTICE",
         "naslora_resources/samples/labelled/images/00.png",
