@@ -9,20 +9,19 @@ from typing import Literal
 from .config import FineTuneConfig
 
 Stage = Literal["warm-up", "search", "settle", "consolidate"]
-#: In the search stage every so many steps one trains alpha on the search objects, the others the weights.
-ALPHA_EVERY = 2
 #: Share of the steps in which the learning rate rises from zero.
 RISE_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """First step of each stage, over ``steps`` steps."""
+    """First step of each stage, over ``steps`` steps; one in ``alpha_every`` of the search trains alpha."""
 
     steps: int
     search: int
     settle: int
     consolidate: int
+    alpha_every: int = 2
 
     @classmethod
     def of(cls, config: FineTuneConfig) -> Schedule:
@@ -30,7 +29,7 @@ class Schedule:
         search = round(config.steps * config.warmup_share)
         settle = search + (round(config.steps * config.search_share) if config.searches else 0)
         consolidate = round(config.steps * (config.warmup_share + config.search_share + config.settle_share))
-        return cls(config.steps, search, settle, max(settle, consolidate))
+        return cls(config.steps, search, settle, max(settle, consolidate), config.alpha_every)
 
     def stage(self, step: int) -> Stage:
         """Return the stage of ``step`` (0 to steps - 1)."""
@@ -42,7 +41,7 @@ class Schedule:
 
     def trains_alpha(self, step: int) -> bool:
         """True for the steps of the search stage that train the architecture."""
-        return self.stage(step) == "search" and (step - self.search) % ALPHA_EVERY == ALPHA_EVERY - 1
+        return self.stage(step) == "search" and (step - self.search) % self.alpha_every == self.alpha_every - 1
 
     def temperature(self, step: int, last: float) -> float:
         """Return the softmax temperature: 1 until the search, then geometrically down to ``last`` at its end."""
