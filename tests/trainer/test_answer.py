@@ -7,7 +7,7 @@ from segment_anything.modeling import Sam
 
 from naslora_trainer.answer import answer
 from naslora_trainer.data import TrainingImage, objects_of
-from naslora_trainer.evaluate import evaluate
+from naslora_trainer.evaluate import answer_all, evaluate
 from naslora_trainer.prompts import Prompts, box_of, deepest_point
 from naslora_trainer.scores import dice
 
@@ -73,3 +73,18 @@ def test_evaluate_reports_what_was_asked(litemedsam: Sam, nuclei: list[TrainingI
     assert 1 <= scores["point"]["noc85"] <= scores["point"]["noc90"] <= 3
     only_boxes = evaluate(litemedsam, ("box",), nuclei[:1], kinds=("box",), max_objects=1)
     assert set(only_boxes) == {"objects", "box"}
+
+
+@pytest.mark.parametrize("learned", [("box",), ("point", "box"), ("point", "box", "multimask")])
+def test_many_answers_at_once_are_the_single_answers(
+    learned: tuple[str, ...], predictor: SamPredictor, nuclei: list[TrainingImage]
+) -> None:
+    targets = [nuclei[0].labels == i for i in objects_of(nuclei[0])]
+    clicked = [Prompts().with_click(deepest_point(target)) for target in targets]
+    kinds = [clicked, [p.with_click((3, 3), 0) for p in clicked], [Prompts(box=box_of(target)) for target in targets]]
+    for prompts in kinds:
+        together = answer_all(predictor, prompts, learned)
+        for mask, one in zip(together, prompts, strict=True):
+            differing = int((mask != answer(predictor, one, learned).mask).sum())
+            assert mask.shape == targets[0].shape and differing <= 2  # of rounding at the threshold
+    assert answer_all(predictor, [], learned) == []

@@ -61,6 +61,22 @@ def ambiguous(prompts: Prompts) -> bool:
     return prompts.box is None and len(prompts.points) == 1 and prompts.mask is None
 
 
+def tokens_of(predictor: SamPredictor, prompts: Prompts) -> torch.Tensor:
+    """Return the prompt encoder's tokens (1, N, C) of the clicks and the box of ``prompts``."""
+    points = corners = None
+    if prompts.points:
+        xy = predictor.transform.apply_coords(_xy(prompts.points), predictor.original_size)
+        points = (
+            torch.as_tensor(xy, dtype=torch.float, device=predictor.device)[None],
+            torch.as_tensor(prompts.labels, dtype=torch.int, device=predictor.device)[None],
+        )
+    if prompts.box is not None:
+        box = predictor.transform.apply_boxes(_xyxy(prompts.box), predictor.original_size)
+        corners = torch.as_tensor(box, dtype=torch.float, device=predictor.device)
+    tokens: torch.Tensor = predictor.model.prompt_encoder(points=points, boxes=corners, masks=None)[0]
+    return tokens
+
+
 def click_as_boxes(predictor: SamPredictor, prompts: Prompts, version: str = "") -> Prediction:
     """Answer clicks on a box-trained model: boxes of several sizes around the clicks, ranked by stability.
 
