@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 PYTEST_FLAGS ?=
+TESTS := $(wildcard tests/*/ tests/test_*.py)
+# Tests that open windows or start the program, and wait for what happens then.
+WITH_WINDOW := tests/_qt/ tests/demo/ tests/jobs/ tests/test_cli.py
 export VENV PYTHON DEMO_OUT
 
 .PHONY: setup demo test lint format
@@ -20,8 +23,10 @@ demo: setup
 	    xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/naslora demo --headless; \
 	fi
 
+# What needs no window runs in two processes of one thread each; two of several would only wait for each other.
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS) $(filter-out $(WITH_WINDOW),$(TESTS))
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(WITH_WINDOW)
 
 lint: setup
 	$(BIN)/ruff check .
