@@ -28,7 +28,8 @@ RECIPE: dict[str, Any] = {
     "method": "nas-lora",
     "base": "litemedsam",
     "decoder": "lora",
-    "decoder_lr": 5e-4,
+    "alternatives": True,  # a click on a leaf can mean a lesion or the leaf
+    "decoder_lr": 8e-4,
     "steps": 320,
     "prompts_per_step": 8,
     "box_share": 0.4,

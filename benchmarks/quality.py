@@ -38,7 +38,7 @@ MEASURES = {
     "box": lambda scores: scores["box"]["dice"],
     "noc85": lambda scores: scores["point"]["noc85"],
 }
-RECIPE: dict[str, Any] = {"base": "litemedsam", "steps": 64, "prompts_per_step": 6, "rank": 4, "blocks": 4}
+RECIPE: dict[str, Any] = {"base": "litemedsam-click", "steps": 64, "prompts_per_step": 6, "rank": 4, "blocks": 4}
 
 
 def main() -> None:

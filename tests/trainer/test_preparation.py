@@ -88,7 +88,7 @@ def test_stages_follow_their_shares() -> None:
     stages = [schedule.stage(i) for i in range(100)]
     assert [stages.count(name) for name in ("warm-up", "search", "settle", "consolidate")] == [20, 40, 30, 10]
     alpha = [i for i in range(100) if schedule.trains_alpha(i)]
-    assert len(alpha) == 20 and {stages[i] for i in alpha} == {"search"}
+    assert len(alpha) == 13 and {stages[i] for i in alpha} == {"search"}
     assert max(schedule.learning_rate(i) for i in range(100)) == 1.0
     assert "search" not in {Schedule.of(FineTuneConfig(steps=50, method="lora")).stage(i) for i in range(50)}
 

@@ -17,7 +17,7 @@ from naslora_trainer.targets import inject, query_and_value_rows, target_layers,
 
 def test_inject_takes_qkv_and_proj_of_the_last_blocks(base_sam: Sam) -> None:
     encoder = copy.deepcopy(base_sam.image_encoder)
-    adapted = inject(encoder, FineTuneConfig(blocks=2))
+    adapted = inject(encoder, FineTuneConfig(blocks=2, targets=("qkv", "proj")))
     assert list(adapted) == [f"layers.3.blocks.{i}.attn.{n}" for i in (0, 1) for n in ("qkv", "proj")]
     assert len(target_layers(base_sam.image_encoder, 64)) == 20
     trainable = {name for name, p in encoder.named_parameters() if p.requires_grad}

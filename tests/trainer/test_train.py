@@ -21,7 +21,7 @@ from naslora_trainer.train import finetune
 
 
 def tiny(**values: Any) -> FineTuneConfig:
-    return FineTuneConfig(steps=6, prompts_per_step=2, blocks=2, rank=2, fold_tolerance=1.0, **values)
+    return FineTuneConfig(steps=6, prompts_per_step=2, blocks=2, rank=2, fold_tolerance=1.0, alpha_every=2, **values)
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +169,13 @@ def test_no_objects_and_one_object_are_a_sentence(nuclei: list[TrainingImage]) -
     empty[5:20, 5:20] = 1
     with pytest.raises(UserError, match="only 1 labelled object"):
         finetune(tiny(), [replace(nuclei[0], labels=empty)])
+
+
+def test_a_box_trained_base_can_be_taught_three_masks(nuclei: list[TrainingImage], litemedsam: Sam) -> None:
+    """A lone click is then answered by the best of three, and the file says so."""
+    adapter = finetune(tiny(method="decoder-only", base="litemedsam", alternatives=True), nuclei)
+    assert adapter is not None and set(adapter.meta.prompts) == {"box", "point", "multimask"}
+    token = "decoder.mask_tokens.weight"
+    assert (adapter.tensors[token][1:].abs().amax(dim=1) > 0).any()
+    plain = finetune(tiny(method="decoder-only", base="litemedsam", box_share=0.0), nuclei)
+    assert plain is not None and set(plain.meta.prompts) == {"box", "point"}

@@ -84,6 +84,9 @@ class FineTuneConfig(BaseModel):
         them does not forget them.
     scribble_share : float
         Share of steps whose prompts are scribbles, 0 to 1.
+    alternatives : bool
+        Teach three masks for a lone click, which can mean a part or the whole, of which only the best is pulled to the
+        label (SAM, section 3). A base that has learned it goes on with it in any case.
     correction_share : float
         Share of steps that train on one to five corrective clicks, 0 to 1.
     mask_share : float
@@ -119,7 +122,7 @@ class FineTuneConfig(BaseModel):
     rank: int = Field(4, ge=1, le=64)
     lora_alpha: float = Field(4.0, gt=0, le=1024)
     blocks: int = Field(8, ge=1, le=64)
-    targets: tuple[Target, ...] = Field(("qkv", "proj"), min_length=1)
+    targets: tuple[Target, ...] = Field(("qkv", "proj", "neck"), min_length=1)
     candidates: tuple[OperationName, ...] = ()
     partial: int = Field(2, ge=1, le=64)
     cell_sees: Literal["window", "map"] = "window"
@@ -130,12 +133,13 @@ class FineTuneConfig(BaseModel):
     adapter_lr: float = Field(2e-3, gt=0, le=1)
     cell_lr: float = Field(2e-2, gt=0, le=1)
     decoder_lr: float = Field(2e-4, gt=0, le=1)
-    alpha_lr: float = Field(5e-2, gt=0, le=10)
-    alpha_every: int = Field(2, ge=2, le=100)
+    alpha_lr: float = Field(0.1, gt=0, le=10)
+    alpha_every: int = Field(3, ge=2, le=100)
     temperature: float = Field(1.0, ge=0.01, le=10)
     box_share: float = Field(0.35, ge=0, le=1)
     scribble_share: float = Field(0.1, ge=0, le=1)
-    correction_share: float = Field(0.35, ge=0, le=1)
+    alternatives: bool = False
+    correction_share: float = Field(0.5, ge=0, le=1)
     mask_share: float = Field(0.3, ge=0, le=1)
     warmup_share: float = Field(0.2, ge=0, lt=1)
     search_share: float = Field(0.4, ge=0, lt=1)

@@ -58,8 +58,8 @@ class TrainableSam:
         self.config, self.device = config, device
         self.sam: Sam = load_base(config.base, device)
         self.learns = learned_prompts(config.base)
-        if "point" not in self.learns:
-            self.learns = ("point", *self.learns)
+        taught = ("point", "multimask") if config.alternatives else ("point",)
+        self.learns += tuple(prompt for prompt in taught if prompt not in self.learns)
         self.fingerprint = fingerprint(self.sam)
         self.layers: dict[str, AdaptedLinear | AdaptedConv2d] = {}
         if config.adapts_encoder:
