@@ -13,19 +13,18 @@ import argparse
 import itertools
 import json
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine
-from packs import TARGETS, held_out, labelled, read_pack
 
+from machine import machine
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.files import read_json, write_json
+from packs import TARGETS, held_out, labelled, read_pack
+from resume import keep_settings, run_parts
 
 METHODS = ("nas-lora", "nas-pc-lora", "conv-lora", "conv-lora-experts", "lora", "decoder-only")
 SEEDS = (0, 1, 2)
@@ -56,15 +55,16 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs=3, metavar=("TARGET", "METHOD", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.results.mkdir(parents=True, exist_ok=True)
     if options.only:
         target, method, seed = options.only
         one(options.data, options.results, target, method, int(seed), options.steps)
         return
+    keep_settings(options.results, {**RECIPE, "steps": options.steps, "clicks": CLICKS, "objects": MOST_OBJECTS})
     wanted = list(itertools.product(options.seeds, options.targets, options.methods))
-    missing = [(t, m, s) for s, t, m in wanted if not file_of(options.results, t, m, s).exists()]
-    run_all(missing, options)
-    found = [read_json(file_of(options.results, t, m, s)) for s, t, m in wanted]
+    commands = {file_of(options.results, t, m, s): command(options, t, m, s) for s, t, m in wanted}
+    if not run_parts(commands, threads=1, workers=options.workers):  # one thread each: they would wait for each other
+        sys.exit(1)
+    found = [read_json(path) for path in commands]
     summary = summarise(found, options.targets, options.methods)
     document = {"machine": machine(), "recipe": {**RECIPE, "steps": options.steps}, "summary": summary, "runs": found}
     print(json.dumps(document, indent=1) if options.json else table(summary))
@@ -75,27 +75,10 @@ def file_of(results: Path, target: str, method: str, seed: int) -> Path:
     return results / f"{target}-{method}-{seed}.json"
 
 
-def run_all(missing: Sequence[tuple[str, str, int]], options: argparse.Namespace) -> None:
-    """Compute the missing results in processes of one thread, several at once: they are faster than one of several."""
-    queue, running = list(missing), []
-    while queue or running:
-        while queue and len(running) < options.workers:
-            job = [str(part) for part in queue.pop(0)]
-            call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
-            call += ["--steps", str(options.steps), "--only", *job]
-            running.append((job, subprocess.Popen(call, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=sys.stderr)))
-        time.sleep(0.5)
-        for job, process in list(running):
-            if process.poll() is not None:
-                running.remove((job, process))
-                print(
-                    " ".join(job),
-                    "done" if process.returncode == 0 else "failed",
-                    f"{len(queue)} to go",
-                    file=sys.stderr,
-                )
-                if process.returncode:
-                    queue.clear()  # what runs is let end; the next call goes on from there
+def command(options: argparse.Namespace, target: str, method: str, seed: int) -> list[str]:
+    """Return the command that computes one result."""
+    call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
+    return [*call, "--steps", str(options.steps), "--only", target, method, str(seed)]
 
 
 def one(data: Path, results: Path, target: str, method: str, seed: int, steps: int) -> None:

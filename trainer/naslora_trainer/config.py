@@ -76,7 +76,7 @@ class FineTuneConfig(BaseModel):
         Peak learning rates of the projections, the operations of the cell (their weights start near 1, not near 0), the
         mask decoder, and the architecture weights.
     alpha_every : int
-        In the search one step in so many trains the architecture weights, 2 to 100; the others train the rest.
+        In the search one step in so many first trains the architecture weights, 1 to 100.
     temperature : float
         Of the softmax over operations at the end of the search, 0.01 to 10; it starts at 1.
     box_share : float
@@ -134,7 +134,7 @@ class FineTuneConfig(BaseModel):
     cell_lr: float = Field(2e-2, gt=0, le=1)
     decoder_lr: float = Field(2e-4, gt=0, le=1)
     alpha_lr: float = Field(0.1, gt=0, le=10)
-    alpha_every: int = Field(3, ge=2, le=100)
+    alpha_every: int = Field(3, ge=1, le=100)
     temperature: float = Field(1.0, ge=0.01, le=10)
     box_share: float = Field(0.35, ge=0, le=1)
     scribble_share: float = Field(0.1, ge=0, le=1)

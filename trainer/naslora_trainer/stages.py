@@ -15,7 +15,7 @@ RISE_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Schedule:
-    """First step of each stage, over ``steps`` steps; one in ``alpha_every`` of the search trains alpha."""
+    """First step of each stage, over ``steps`` steps; one in ``alpha_every`` of the search also trains alpha."""
 
     steps: int
     search: int
@@ -40,7 +40,7 @@ class Schedule:
         return "search" if step >= self.search else "warm-up"
 
     def trains_alpha(self, step: int) -> bool:
-        """True for the steps of the search stage that train the architecture."""
+        """True for the steps of the search stage that train the architecture, too."""
         return self.stage(step) == "search" and (step - self.search) % self.alpha_every == self.alpha_every - 1
 
     def temperature(self, step: int, last: float) -> float:

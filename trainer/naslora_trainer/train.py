@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from .errors import UserError
 from .feed import Feed
 from .fold import consolidate
 from .gate import Gate, peak_memory_mb
-from .gradients import Gradients
+from .gradients import Gradients, Sample
 from .network import TrainableSam
 from .splits import Split, split_images
 from .stages import Schedule
@@ -173,24 +174,28 @@ class _FineTune:
                 self._save(gate)
 
     def _step(self) -> float | None:
-        """One optimisation step; returns the loss, or None when the step was skipped."""
-        step, stage = self.step, self.schedule.stage(self.step)
-        searches = self.schedule.trains_alpha(step) and self.alpha_optimizer is not None
-        optimizer: torch.optim.Optimizer = self.optimizer
-        if searches and self.alpha_optimizer:
-            optimizer = self.alpha_optimizer
+        """One step; returns the loss of its weights, or None when it was skipped.
+
+        Some steps of the search first update the architecture on search objects, as DARTS (Liu et al. 2019) does.
+        """
+        stage = self.schedule.stage(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * self.schedule.learning_rate(step)
+            group["lr"] = group["peak"] * self.schedule.learning_rate(self.step)
         if stage == "search":
-            self.network.set_temperature(self.schedule.temperature(step, self.config.temperature))
+            self.network.set_temperature(self.schedule.temperature(self.step, self.config.temperature))
+        if self.alpha_optimizer is not None and self.schedule.trains_alpha(self.step):
+            self._update(self.alpha_optimizer, self.feed.samples("search", with_search=False))
         after_search = stage in ("settle", "consolidate") or self.alpha_optimizer is None
-        samples = self.feed.samples("search" if searches else "train", after_search)
+        return self._update(self.optimizer, self.feed.samples("train", after_search))
+
+    def _update(self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample]) -> float | None:
+        """Update what ``optimizer`` trains; returns the loss, or None when it or the gradient is not finite."""
         trained: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
         loss = self.gradients.add(samples, trained)
         norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        if not (torch.isfinite(norm) and torch.isfinite(torch.tensor(loss))):
+        if not (torch.isfinite(norm) and math.isfinite(loss)):
             self.skipped += 1
-            self._warn(f"Step {step + 1} was skipped: the loss was not finite.")
+            self._warn(f"Step {self.step + 1} was skipped: the loss was not finite.")
             return None
         self.good = self.network.state()
         optimizer.step()
