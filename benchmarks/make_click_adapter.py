@@ -29,11 +29,11 @@ RECIPE: dict[str, Any] = {
     "base": "litemedsam",
     "decoder": "lora",
     "alternatives": True,  # a click on a leaf can mean a lesion or the leaf
-    "decoder_lr": 8e-4,
-    "steps": 320,
-    "prompts_per_step": 8,
+    "decoder_rank": 16,
+    "decoder_lr": 2e-3,
+    "steps": 800,
+    "prompts_per_step": 6,
     "box_share": 0.4,
-    "correction_share": 0.5,
     "cache_mb": 0,
 }
 

@@ -66,6 +66,8 @@ class FineTuneConfig(BaseModel):
         ``window`` (a cell sees one attention window) or ``map`` (windows are put together for it).
     decoder : str
         ``full`` (every weight of the mask decoder is trained) or ``lora`` (low-rank updates of its matrices).
+    decoder_rank : int
+        Rank of those updates, 1 to 64.
     steps : int
         Optimisation steps over all four stages, 5 to 100000.
     prompts_per_step : int
@@ -127,6 +129,7 @@ class FineTuneConfig(BaseModel):
     partial: int = Field(2, ge=1, le=64)
     cell_sees: Literal["window", "map"] = "window"
     decoder: Literal["full", "lora"] = "full"
+    decoder_rank: int = Field(8, ge=1, le=64)
     steps: int = Field(0, ge=5, le=100_000, validate_default=False)
     prompts_per_step: int = Field(6, ge=1, le=256)
     images_per_step: int = Field(1, ge=1, le=64)

@@ -28,8 +28,6 @@ from .targets import inject, replace_layer
 
 #: An image and one of its eight turns.
 View = tuple[TrainingImage, int]
-#: Rank of the mask decoder's updates with ``decoder = "lora"``.
-DECODER_RANK = 8
 
 
 class TrainableSam:
@@ -65,7 +63,7 @@ class TrainableSam:
         if config.adapts_encoder:
             self.layers = inject(self.sam.image_encoder, config)
             self.sam.to(device)
-        self._decoder = DecoderUpdate(self.sam.mask_decoder, DECODER_RANK if config.decoder == "lora" else None)
+        self._decoder = DecoderUpdate(self.sam.mask_decoder, config.decoder_rank if config.decoder == "lora" else None)
         first = next(iter(self.layers), None)
         self._prefix, self._suffix = split(self.sam.image_encoder, first)
         self._stem = hashlib.sha256(f"{self.fingerprint} {first}".encode()).hexdigest()[:12]
