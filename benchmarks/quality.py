@@ -66,7 +66,13 @@ def main() -> None:
         sys.exit(1)
     found = [read_json(path) for path in commands]
     summary = summarise(found, options.targets, options.methods)
-    document = {"machine": machine(), "recipe": {**RECIPE, "steps": options.steps}, "summary": summary, "runs": found}
+    document = {
+        "machine": machine(),
+        "recipe": {**RECIPE, "steps": options.steps},
+        "summary": summary,
+        "nas_lora_against": {method: against(summary, method) for method in options.methods if method != "nas-lora"},
+        "runs": found,
+    }
     print(json.dumps(document, indent=1) if options.json else table(summary))
 
 
@@ -119,6 +125,16 @@ def summarise(runs: Sequence[dict[str, Any]], targets: Sequence[str], methods: S
         rows["mean"] = {name: float(np.mean([rows[target][name]["mean"] for target in targets])) for name in MEASURES}
         summary[method] = rows
     return summary
+
+
+def against(summary: dict[str, Any], method: str, measure: str = "click_1") -> dict[str, Any]:
+    """Return by how much NAS-LoRA is above ``method``, by target, and where by more than the larger of both spreads."""
+    ours, theirs = summary.get("nas-lora", {}), summary[method]
+    targets = [target for target in ours if target != "mean"]
+    gains = {target: ours[target][measure]["mean"] - theirs[target][measure]["mean"] for target in targets}
+    spreads = {target: max(rows[target][measure]["spread"] for rows in (ours, theirs)) for target in targets}
+    above = [target for target in targets if gains[target] > spreads[target]]
+    return {"gain": gains, "spread": spreads, "above_by_more_than_spread": above}
 
 
 def _mean_and_spread(values: Sequence[float]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from naslora_trainer.train import finetune
 
 def tiny(**values: Any) -> FineTuneConfig:
     settings = {"steps": 10, "prompts_per_step": 2, "blocks": 1, "rank": 2, "fold_tolerance": 1.0, **values}
-    return FineTuneConfig.checked(correction_share=0.5, precision="float32", validate_every=0, **settings)
+    return FineTuneConfig.checked(correction_share=0.5, precision="float32", cache_mb=0, **settings)
 
 
 class StopAfter:
@@ -43,15 +43,15 @@ class StopAfter:
 def test_it_goes_on_bit_for_bit(
     method: str, stops: tuple[int, ...], nuclei: list[TrainingImage], tmp_path: Path
 ) -> None:
-    whole = finetune(tiny(method=method), nuclei)
+    features, path = tmp_path / "features", tmp_path / "checkpoint"
+    whole = finetune(tiny(method=method), nuclei, scratch=features)
     assert whole is not None
-    path = tmp_path / "checkpoint"
     for stop in stops:  # one run, interrupted again and again
         pause = StopAfter(stop)
-        assert finetune(tiny(method=method), nuclei, pause.event, pause, checkpoint=path) is None
+        assert finetune(tiny(method=method), nuclei, pause.event, pause, features, path) is None
         assert path.exists() and pause.done == stop
     events: list[dict[str, Any]] = []
-    again = finetune(tiny(method=method), nuclei, events.append, checkpoint=path)
+    again = finetune(tiny(method=method), nuclei, events.append, scratch=features, checkpoint=path)
     assert again is not None and again.id == whole.id
     for name, tensor in whole.tensors.items():
         assert torch.equal(again.tensors[name], tensor), name

@@ -1,0 +1,35 @@
+"""The figures of the quality benchmark are what they are said to be."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def quality(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("quality")
+
+
+def test_mean_spread_and_gains(quality: ModuleType) -> None:
+    def run(method: str, target: str, click: float) -> dict[str, Any]:
+        return {"method": method, "target": target, **dict.fromkeys(quality.MEASURES, click)}
+
+    runs = [run("nas-lora", "leaf", value) for value in (0.8, 0.9, 0.85)]
+    runs += [run("nas-lora", "nuclei", value) for value in (0.6, 0.7, 0.8)]
+    runs += [run("lora", "leaf", value) for value in (0.6, 0.7, 0.65)]
+    runs += [run("lora", "nuclei", value) for value in (0.6, 0.7, 0.7)]
+    summary = quality.summarise(runs, ["leaf", "nuclei"], ["nas-lora", "lora"])
+    assert summary["nas-lora"]["leaf"]["click_1"] == {"mean": pytest.approx(0.85), "spread": pytest.approx(0.05)}
+    assert summary["nas-lora"]["mean"]["box"] == pytest.approx((0.85 + 0.7) / 2)
+    found = quality.against(summary, "lora")
+    assert found["gain"] == {"leaf": pytest.approx(0.2), "nuclei": pytest.approx(0.1 / 3)}
+    assert found["above_by_more_than_spread"] == ["leaf"]  # nuclei: 0.03 with a spread of 0.1
+    assert "| nas-lora | leaf | 0.850 +- 0.050 |" in quality.table(summary)
