@@ -48,7 +48,7 @@ def run_parts(commands: Mapping[Path, Sequence[str]], threads: int = 1, workers:
         done = subprocess.run(commands[file], env=environment, stdout=sys.stderr, check=False)
         if done.returncode:
             failed.append(file)
-        print(file.stem, "failed" if done.returncode else "done", file=sys.stderr)
+        print(file.stem, f"failed ({done.returncode})" if done.returncode else "done", file=sys.stderr)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, missing))

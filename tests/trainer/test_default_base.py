@@ -66,13 +66,16 @@ def test_it_has_a_fingerprint_of_its_own(base_sam: Sam, litemedsam: Sam) -> None
 
 
 def test_it_understands_a_click(base_sam: Sam, litemedsam: Sam, nuclei: list[TrainingImage]) -> None:
-    click, bare = (evaluate(sam, ("point", "box"), nuclei[:2]) for sam in (base_sam, litemedsam))
-    assert click["point"]["dice"][0] > 2 * bare["point"]["dice"][0]
+    click, bare = (
+        evaluate(sam, learned, nuclei[:2])
+        for sam, learned in ((base_sam, learned_prompts()), (litemedsam, ("point", "box")))
+    )
+    assert click["point"]["dice"][0] > max(0.5, 2 * bare["point"]["dice"][0])
     assert click["box"]["dice"] > 0.7
 
 
-def test_it_has_learned_one_mask_for_a_click(random_adapter: Adapter) -> None:
-    assert learned_prompts() == ("point", "box")
+def test_it_has_learned_what_its_adapter_says(shipped: Adapter, random_adapter: Adapter) -> None:
+    assert set(learned_prompts()) == set(shipped.meta.prompts) >= {"point", "box"}
     assert learned_prompts("litemedsam") == ("box",)
     assert learned_prompts("sam_vit_b") == ("point", "box", "multimask")
     assert learned_prompts("sam_vit_b", random_adapter) == random_adapter.meta.prompts
