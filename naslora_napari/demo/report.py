@@ -126,10 +126,9 @@ def _tables(figures: dict[str, Any]) -> list[str]:
         "<h2>How good the masks are</h2>",
         f"<p>Mean Dice (1 is a perfect outline) over {int(objects['held_out'])} nuclei in the eight images that the "
         f"model never saw. It learned from {int(objects['labelled'])} nuclei.</p>",
-        _table(["", "LiteMedSAM", "before", "after the fine-tune"], dice),
-        "<p><small>LiteMedSAM was made for boxes and does not understand a click. The model that the window starts "
-        "with (before) is LiteMedSAM with an adapter that taught it clicks on other images; the fine-tune taught it "
-        "these nuclei.</small></p>",
+        _table(["", "the bare model", "before", "after the fine-tune"], dice),
+        "<p><small>The bare model was made for boxes and does not understand a click. Before the fine-tune a click is "
+        "therefore asked as boxes of several sizes; afterwards the model understands clicks itself.</small></p>",
         "<h2>How long a click takes</h2>",
         "<p>From the mouse button to the mask on the screen.</p>",
         _table(["", "clicks", "half are faster than", "95 % are faster than"], waits),

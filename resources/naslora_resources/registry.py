@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-DEFAULT_MODEL = "litemedsam-click"
+DEFAULT_MODEL = "litemedsam"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from naslora_resources.registry import DEFAULT_MODEL, ModelEntry, models
 
 def test_the_default_comes_first_and_needs_no_download() -> None:
     assert next(iter(models())) == DEFAULT_MODEL
-    entry = models()[DEFAULT_MODEL]
-    assert {entry.source, models()[entry.base].source} == {"adapter", "package"}
+    assert models()[DEFAULT_MODEL].source == "package"
 
 
 @pytest.mark.parametrize("model_id", ["litemedsam-click", "litemedsam"])
