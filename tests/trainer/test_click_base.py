@@ -76,7 +76,7 @@ def test_it_understands_a_click(click_sam: Sam, litemedsam: Sam, nuclei: list[Tr
         evaluate(sam, learned, nuclei[:2])
         for sam, learned in ((click_sam, learned_prompts(ENTRY.id)), (litemedsam, ("point", "box")))
     )
-    assert click["point"]["dice"][0] > 2 * bare["point"]["dice"][0]
+    assert click["point"]["dice"][0] > max(0.5, 2 * bare["point"]["dice"][0])
     assert click["box"]["dice"] > 0.7
 
 
