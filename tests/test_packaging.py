@@ -88,4 +88,4 @@ def test_the_wheel_has_every_part_and_nothing_else(tmp_path: Path) -> None:
         "naslora_resources/samples/held_out/masks/01.png",
     ):
         assert part in names
-    assert wheel.stat().st_size < 2_000_000
+    assert wheel.stat().st_size < 4_000_000  # of which the click adapter is 2.5
