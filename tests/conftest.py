@@ -22,14 +22,14 @@ def base_sam() -> Sam:
 
 
 @pytest.fixture(scope="session")
-def litemedsam(base_sam: Sam) -> Sam:
-    """The real model that knows boxes only. Tests do not change its weights."""
+def click_sam(base_sam: Sam) -> Sam:
+    """LiteMedSAM with the general click adapter. Tests do not change its weights."""
     return base_sam
 
 
 @pytest.fixture(scope="session")
-def click_sam() -> Sam:
-    """LiteMedSAM with the general click adapter. Tests do not change its weights."""
+def litemedsam() -> Sam:
+    """The real model that knows boxes only. Tests do not change its weights."""
     from naslora_trainer.base import load_base
 
-    return load_base("litemedsam-click")
+    return load_base("litemedsam")

@@ -44,7 +44,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_models_and_doctor_speak_json() -> None:
     found = json.loads(naslora("models", "--json").stdout)
-    assert [entry["id"] for entry in found][:3] == ["litemedsam", "litemedsam-click", "sam_vit_b"]
+    assert [entry["id"] for entry in found][:3] == ["litemedsam-click", "litemedsam", "sam_vit_b"]
     checks = json.loads(naslora("doctor", "--json").stdout)
     assert {check["name"]: check["state"] for check in checks}["weights"] == "ok"
 

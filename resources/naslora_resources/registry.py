@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-DEFAULT_MODEL = "litemedsam"
+DEFAULT_MODEL = "litemedsam-click"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .adapter import Adapter
 from .config import FineTuneConfig
 from .data import TrainingImage
 from .errors import UserError
@@ -99,8 +100,9 @@ def load_checkpoint(path: Path, job: str) -> dict[str, Any]:
 
 def job_digest(config: FineTuneConfig, images: Sequence[TrainingImage]) -> str:
     """Return 64 hex digits that identify settings and data of a fine-tune."""
-    settings = config.model_dump(exclude={"cache_mb", "checkpoint_every", "compare_with"})
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    settings = config.model_dump(exclude={"cache_mb", "checkpoint_every", "compare_with", "start"})
+    start = Adapter.load(Path(config.start)).id if config.start else ""
+    digest = hashlib.sha256(json.dumps([settings, start], sort_keys=True).encode())
     for image in images:
         digest.update(f"|{image.name}|{image.image.shape}|{image.complete}|".encode())
         digest.update(np.ascontiguousarray(image.image).data)

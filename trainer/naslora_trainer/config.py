@@ -112,6 +112,8 @@ class FineTuneConfig(BaseModel):
     precision : str
         ``float32``, ``bfloat16`` (mixed: weights stay float32) or ``auto``: bfloat16 where the device computes it
         faster.
+    start : str
+        Path of an adapter to go on from; the new one holds both. Empty: from the base model.
     compare_with : str
         Path of the adapter in use, which the new one has to beat; empty: the base model.
     """
@@ -155,6 +157,7 @@ class FineTuneConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    start: str = ""
     compare_with: str = ""
 
     @model_validator(mode="before")

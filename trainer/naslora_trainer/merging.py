@@ -63,6 +63,8 @@ def _product(up: Tensor, down: Tensor) -> Tensor:
 
     A matrix product of the libraries sums in an order that depends on the processor.
     """
+    exact = torch.promote_types(up.dtype, torch.float32)  # sums of numbers kept in half precision
+    up, down = up.to(exact), down.to(exact)
     total = up.new_zeros(len(up), *down.shape[1:])
     for column, row in zip(up.unbind(1), down.unbind(0), strict=True):
         total = total + column.reshape(-1, *[1] * row.ndim) * row

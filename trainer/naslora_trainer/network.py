@@ -12,10 +12,11 @@ import torch
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
-from .base import fingerprint, load_base
+from .base import fingerprint
 from .cache import PrefixCache
 from .cell import Cell
 from .config import FineTuneConfig
+from .continuing import starting_adapter
 from .data import TrainingImage
 from .decoder_update import DecoderUpdate
 from .encoder import split
@@ -23,7 +24,7 @@ from .fold import pointwise_part, spatial_part
 from .frames import input_of
 from .layers import AdaptedConv2d, AdaptedLinear
 from .mask_decoder import decode
-from .models import learned_prompts
+from .models import build, learned_prompts
 from .targets import inject, replace_layer
 
 #: An image and one of its eight turns.
@@ -46,6 +47,8 @@ class TrainableSam:
     ----------
     sam : Sam
         The model; it answers prompts at any time.
+    start : Adapter or None
+        The adapter it goes on from, which is merged into the base.
     learns : tuple of str
         What it will have learned (see :func:`naslora_trainer.models.learned_prompts`).
     layers : dict of str to AdaptedLinear or AdaptedConv2d
@@ -54,8 +57,9 @@ class TrainableSam:
 
     def __init__(self, config: FineTuneConfig, device: str, scratch: Path | None = None) -> None:
         self.config, self.device = config, device
-        self.sam: Sam = load_base(config.base, device)
-        self.learns = learned_prompts(config.base)
+        self.start = starting_adapter(config)
+        self.sam: Sam = build(config.base, self.start, device)
+        self.learns = learned_prompts(config.base, self.start)
         taught = ("point", "multimask") if config.alternatives else ("point",)
         self.learns += tuple(prompt for prompt in taught if prompt not in self.learns)
         self.fingerprint = fingerprint(self.sam)

@@ -15,6 +15,7 @@ from .adapter import Adapter, AdapterMeta
 from .architecture import ArchitectureHistory
 from .checkpoint import job_digest, load_checkpoint, save_checkpoint
 from .config import FineTuneConfig
+from .continuing import compose
 from .data import TrainingImage
 from .devices import pick_device, pick_precision
 from .distributed import World
@@ -321,7 +322,8 @@ class _FineTune:
             architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
-        return Adapter(tensors, meta)
+        adapter = Adapter(tensors, meta)
+        return compose(self.network.start, adapter) if self.network.start else adapter
 
     def _weights_optimizer(self) -> torch.optim.AdamW:
         parts = (
