@@ -3,8 +3,8 @@
 Data: the images of the packs ``dsb2018_nuclei`` (CC0) and ``coffee_leaf_lesions`` (MIT; lesions and leaves) whose
 number is not ``4 k + 2``; those are held out and judge it. It is trained in three goes, each going on from the one
 before: on the images, of which every other one of nuclei is cut to its quarter with most nuclei; then twice also on
-quarters with lesions, on close-ups of leaves, and on thin trees painted on every other ground. What comes from one image
-has its name, so that it is not judged by what it is trained on. Run::
+quarters with lesions, on close-ups of leaves, and on thin trees painted on every other ground. What comes from one
+image has its name, so that it is not judged by what it is trained on. Run::
 
     python benchmarks/make_click_adapter.py --data DIR --out click.safetensors
 """

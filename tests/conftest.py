@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def base_sam() -> Sam:
     """The real default model. Tests do not change its weights."""
-    import torch
-
     from naslora_trainer.base import load_base
 
-    torch.set_num_threads(2)
     return load_base()
 
 
