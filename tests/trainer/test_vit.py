@@ -37,7 +37,7 @@ def vit_b() -> Sam:
 @torch.no_grad()
 def trained(sam: Sam, monkeypatch: pytest.MonkeyPatch, **settings: object) -> tuple[TrainableSam, Adapter]:
     """A network on a copy of ``sam`` with everything that is trained moved at random, and its adapter."""
-    monkeypatch.setattr("naslora_trainer.network.load_base", lambda *_: copy.deepcopy(sam))
+    monkeypatch.setattr("naslora_trainer.network.build", lambda *_: copy.deepcopy(sam))
     config = FineTuneConfig.checked(**settings)
     network = TrainableSam(config, "cpu")
     generator = torch.Generator().manual_seed(0)

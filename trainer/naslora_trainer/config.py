@@ -86,9 +86,9 @@ class FineTuneConfig(BaseModel):
         them does not forget them.
     scribble_share : float
         Share of steps whose prompts are scribbles, 0 to 1.
-    alternatives : bool
+    alternatives : bool, optional
         Teach three masks for a lone click, which can mean a part or the whole, of which only the best is pulled to the
-        label (SAM, section 3). A base that has learned it goes on with it in any case.
+        label (SAM, section 3), or one. None: as what it starts from has learned it.
     correction_share : float
         Share of steps that train on one to five corrective clicks, 0 to 1.
     mask_share : float
@@ -143,7 +143,7 @@ class FineTuneConfig(BaseModel):
     temperature: float = Field(1.0, ge=0.01, le=10)
     box_share: float = Field(0.35, ge=0, le=1)
     scribble_share: float = Field(0.1, ge=0, le=1)
-    alternatives: bool = False
+    alternatives: bool | None = None
     correction_share: float = Field(0.5, ge=0, le=1)
     mask_share: float = Field(0.3, ge=0, le=1)
     warmup_share: float = Field(0.2, ge=0, lt=1)

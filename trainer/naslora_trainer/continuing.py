@@ -74,7 +74,6 @@ def compose(first: Adapter, second: Adapter) -> Adapter:
         update={
             "fingerprint": first.meta.fingerprint,
             "rank": first.meta.rank + second.meta.rank,
-            "prompts": tuple(dict.fromkeys([*first.meta.prompts, *second.meta.prompts])),
             "report": second.meta.report | {"start": first.id},
         }
     )

@@ -26,6 +26,6 @@ def build(model_id: str = DEFAULT_MODEL, adapter: Adapter | None = None, device:
 def learned_prompts(model_id: str = DEFAULT_MODEL, adapter: Adapter | None = None) -> tuple[str, ...]:
     """Return what base + adapter was trained on: ``point``, ``box``, and ``multimask`` for three masks of one click.
 
-    An adapter knows of three masks if its base does, or if it was trained with ``alternatives``.
+    An adapter knows of three masks if it was trained with ``alternatives``, by default if its base does.
     """
     return entry_of(model_id).prompts if adapter is None else adapter.meta.prompts

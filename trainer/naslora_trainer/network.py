@@ -59,9 +59,7 @@ class TrainableSam:
         self.config, self.device = config, device
         self.start = starting_adapter(config)
         self.sam: Sam = build(config.base, self.start, device)
-        self.learns = learned_prompts(config.base, self.start)
-        taught = ("point", "multimask") if config.alternatives else ("point",)
-        self.learns += tuple(prompt for prompt in taught if prompt not in self.learns)
+        self.learns = _to_learn(learned_prompts(config.base, self.start), config.alternatives)
         self.fingerprint = fingerprint(self.sam)
         self.layers: dict[str, AdaptedLinear | AdaptedConv2d] = {}
         if config.adapts_encoder:
@@ -224,3 +222,11 @@ class TrainableSam:
                 tensors[f"branch.{path}.down"] = layer.down
                 tensors[f"branch.{path}.kernel"] = remainder
         return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+
+
+def _to_learn(known: tuple[str, ...], alternatives: bool | None) -> tuple[str, ...]:
+    """Return the prompts that a model which knows some will have learned; None: as many masks of a click as before."""
+    learns = dict.fromkeys([*known, "point"])
+    if alternatives is not None:
+        learns.pop("multimask", None)
+    return (*learns, "multimask") if alternatives else tuple(learns)
