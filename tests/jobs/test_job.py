@@ -243,5 +243,9 @@ def test_ctrl_c_cancels(tmp_path: Path) -> None:
     assert sys.stdin.readline() == "stop\\n"
     say(event="result", status="cancelled", mine=True)
     """
-    result = run_to_end(job_of(tmp_path, code))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background ignores it
+    try:
+        result = run_to_end(job_of(tmp_path, code))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result["mine"]

@@ -57,7 +57,7 @@ def test_it_is_its_base_with_the_adapter_merged(click_sam: Sam, litemedsam: Sam,
 def test_merging_rounds_the_same_on_every_machine(litemedsam: Sam, shipped: Adapter) -> None:
     """Else an adapter of this base would be refused elsewhere: plain float32 sums in order, as numpy makes them."""
     layer = next(n for n in shipped.tensors if n.startswith("lora.") and n.endswith(".down")).removesuffix(".down")
-    down, up = (shipped.tensors[f"{layer}.{part}"].numpy() for part in ("down", "up"))
+    down, up = (shipped.tensors[f"{layer}.{part}"].float().numpy() for part in ("down", "up"))
     weight = f"image_encoder.{layer.removeprefix('lora.')}.weight"
     delta = np.zeros((len(up), down.shape[1]), np.float32)
     for i in range(len(down)):

@@ -305,7 +305,7 @@ class _FineTune:
             "train_s": round(time.monotonic() - self.started, 2),
             "busy_s": round(self.busy, 2),
             "peak_mb": peak_memory_mb(self.device),
-            "config": self.config.model_dump(),
+            "config": self.config.model_dump(exclude={"start", "compare_with"}),  # no paths: adapters are shared
             "device": self.device,
             "precision": str(self.gradients.dtype).removeprefix("torch."),
             "architecture_history": self.history.to_json(),
