@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from naslora_trainer.train import finetune
 from packs import TARGETS, held_out, read_pack
 from painted import close_up, with_tree
 
+Images = Sequence[TrainingImage]
 RECIPE: dict[str, Any] = {
     "base": "litemedsam",
     "decoder": "lora",
@@ -53,8 +55,9 @@ def main() -> None:
     options = parser.parse_args()
     reuse_freed_memory()
     start = Path()
+    nuclei, lesions, leaf = (read_free(options.data, target) for target in ("nuclei", "lesions", "leaf"))
     for go, settings in enumerate(GOES):
-        images = many_kinds(options.data, go) if go else few_sizes(options.data)
+        images = many_kinds(nuclei, lesions, leaf, go) if go else few_sizes(nuclei, lesions, leaf)
         path = options.out.with_suffix(f".{go}.safetensors")
         if not path.exists():
             train({**settings, "start": str(start) if go else ""}, images).save(path)
@@ -73,18 +76,16 @@ def train(settings: dict[str, Any], images: list[TrainingImage]) -> Adapter:
     return adapter
 
 
-def few_sizes(data: Path) -> list[TrainingImage]:
-    """Return the images that are not held out, every other one of nuclei as a close-up."""
-    nuclei = [densest_quarter(image) if _number(image) % 2 else image for image in read_free(data, "nuclei")]
-    return [*nuclei, *read_free(data, "lesions"), *read_free(data, "leaf")]
+def few_sizes(nuclei: Images, lesions: Images, leaf: Images) -> list[TrainingImage]:
+    """Return the images, every other one of nuclei as a close-up."""
+    return [*(densest_quarter(image) if _number(image) % 2 else image for image in nuclei), *lesions, *leaf]
 
 
-def many_kinds(data: Path, go: int) -> list[TrainingImage]:
+def many_kinds(nuclei: Images, lesions: Images, leaf: Images, go: int) -> list[TrainingImage]:
     """Return those, parts of them, and painted ones; other light, margins and trees in each go."""
-    nuclei, lesions, leaf = (read_free(data, target) for target in ("nuclei", "lesions", "leaf"))
     seed = 1000 * (go - 1)
     return [
-        *few_sizes(data),
+        *few_sizes(nuclei, lesions, leaf),
         *(densest_quarter(image) for image in lesions if _number(image) % 2),
         *(close_up(image, seed + 100 * n + k) for n in range(CLOSE_UPS[go]) for k, image in enumerate(leaf)),
         *(with_tree(image, seed + k) for k, image in enumerate([*nuclei, *leaf][(go - 1) % 2 :: 2])),

@@ -13,7 +13,8 @@ from naslora_resources.registry import DEFAULT_MODEL, ModelEntry, models
 
 def test_the_default_comes_first_and_needs_no_download() -> None:
     assert next(iter(models())) == DEFAULT_MODEL
-    assert DEFAULT_MODEL == "litemedsam-click" and not models()[DEFAULT_MODEL].url
+    entry = models()[DEFAULT_MODEL]
+    assert entry.source == "adapter" and models()[entry.base].source == "package"
 
 
 @pytest.mark.parametrize("model_id", ["litemedsam-click", "litemedsam"])

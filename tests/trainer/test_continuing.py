@@ -90,9 +90,9 @@ def test_training_goes_on_from_an_adapter(
     assert torch.equal(adapter.tensors[down][:2], random_adapter.tensors[down]) and len(adapter.tensors[down]) == 4
     apply(copy.deepcopy(base_sam), adapter)
     other = dataclasses.replace(random_adapter, tensors={n: t * 2 for n, t in random_adapter.tensors.items()})
-    one = job_digest(going_on, nuclei)
+    one = job_digest(going_on, nuclei, starting_adapter(going_on))
     other.save(tmp_path / "start.safetensors")
-    assert job_digest(going_on, nuclei) != one  # the file counts, not its name
+    assert job_digest(going_on, nuclei, starting_adapter(going_on)) != one  # the file counts, not its name
 
 
 def test_what_cannot_be_gone_on_from_is_said_before_training(random_adapter: Adapter, tmp_path: Path) -> None:

@@ -172,7 +172,6 @@ print(len(events))
 """
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("images_per_step", [1, 2])
 def test_two_processes_train_the_same_as_one(images_per_step: int, nuclei: list[TrainingImage], tmp_path: Path) -> None:
     """Real processes with gloo; with two images they share images, with one its prompts."""

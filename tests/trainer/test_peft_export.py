@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
 from naslora_trainer.config import FineTuneConfig
@@ -47,7 +48,7 @@ def trained(sam: Sam, decoder_rank: int | None, **settings: object) -> Adapter:
     for path, layer in layers.items():
         tensors[f"lora.{path}.up"] = layer.output()
         tensors[f"lora.{path}.down"] = layer.kernel() if isinstance(layer, AdaptedConv2d) else layer.down
-    meta = AdapterMeta(base="litemedsam", fingerprint=fingerprint(sam), method="lora", rank=config.rank)
+    meta = AdapterMeta(base=DEFAULT_MODEL, fingerprint=fingerprint(sam), method="lora", rank=config.rank)
     return Adapter({name: tensor.detach().clone() for name, tensor in tensors.items()}, meta)
 
 

@@ -98,11 +98,10 @@ def load_checkpoint(path: Path, job: str) -> dict[str, Any]:
     return state
 
 
-def job_digest(config: FineTuneConfig, images: Sequence[TrainingImage]) -> str:
-    """Return 64 hex digits that identify settings and data of a fine-tune."""
+def job_digest(config: FineTuneConfig, images: Sequence[TrainingImage], start: Adapter | None = None) -> str:
+    """Return 64 hex digits that identify settings and data of a fine-tune, and the adapter that it goes on from."""
     settings = config.model_dump(exclude={"cache_mb", "checkpoint_every", "compare_with", "start"})
-    start = Adapter.load(Path(config.start)).id if config.start else ""
-    digest = hashlib.sha256(json.dumps([settings, start], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([settings, start.id if start else ""], sort_keys=True).encode())
     for image in images:
         digest.update(f"|{image.name}|{image.image.shape}|{image.complete}|".encode())
         digest.update(np.ascontiguousarray(image.image).data)

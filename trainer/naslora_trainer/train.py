@@ -102,10 +102,10 @@ class _FineTune:
         self.started = time.monotonic()
         self.split: Split = split_images(images)
         self.device = pick_device(config.device)
-        self.job = job_digest(config, images)
         torch.manual_seed(config.seed)
         self.schedule = Schedule.of(config)
         self.network = TrainableSam(config, self.device, scratch)
+        self.job = job_digest(config, images, self.network.start)
         self.feed = Feed(config, self.split, self.network.sam.image_encoder.img_size)
         self.gradients = Gradients(
             self.network, self.world, pick_precision(self.device, config.precision), lambda text: self._warn(text)
