@@ -58,7 +58,7 @@ def peft_lora(setup: Setup) -> dict[str, Any]:
     for step in range(setup.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * schedule.learning_rate(step)
-        (sample,) = feed.samples("train", with_search=True)
+        (sample,) = feed.samples()
         optimizer.zero_grad()
         embedding = sam.image_encoder(input_of(sam, sample.image, sample.turn))
         stock_loss(sam, embedding, _with_corrections(sam, embedding.detach(), sample.plan)).backward()
@@ -124,7 +124,7 @@ def full_fine_tune(setup: Setup, lr: float) -> dict[str, Any]:
     split, sam = split_images(setup.images()), load_base(config.base)
     with TemporaryDirectory() as scratch:
         samples = Path(scratch, "samples")
-        write_samples(samples, sam, (*split.train, *split.search))
+        write_samples(samples, sam, split.train)
         loader = torch.utils.data.DataLoader(NpzSegmentationDataset(samples), batch_size=1, shuffle=True)
         batches = itertools.chain.from_iterable(itertools.repeat(loader))
         net = model(root=scratch, eval_mode=False)

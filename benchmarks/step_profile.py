@@ -65,7 +65,7 @@ def profile(setup: Setup, repeats: int) -> dict[str, Any]:
 
 def _full_sample(feed: Feed) -> Sample:
     """Return the first sample with :data:`PROMPTS` prompts, of the fullest image where none has so many."""
-    samples = [feed.samples("train", with_search=True)[0] for _ in feed.training_images()]
+    samples = [feed.samples()[0] for _ in feed.training_images()]
     return max(samples, key=lambda sample: len(sample.plan.first))
 
 

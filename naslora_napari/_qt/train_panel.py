@@ -70,8 +70,7 @@ class TrainPanel(Panel):
         if kind == "started":
             self.curve.start(int(event["steps"]))
             objects = event["objects"]
-            trained = objects["train"] + objects["search"]
-            self.stage.setText(f"{trained} objects train, {objects['validation']} judge.")
+            self.stage.setText(f"{objects['train']} objects train, {objects['validation']} judge.")
         elif kind == "progress":
             self.progress.setRange(0, int(event["steps"]))
             self.progress.setValue(int(event["step"]))

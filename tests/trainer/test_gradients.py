@@ -40,7 +40,7 @@ def network() -> TrainableSam:
 @pytest.fixture(scope="module")
 def samples(nuclei: list[TrainingImage]) -> list[Sample]:
     feed = Feed(config(correction_share=1.0, mask_share=1.0), split_images(nuclei), 256)
-    return feed.samples("train", with_search=True)
+    return feed.samples()
 
 
 def parameters(network: TrainableSam) -> list[torch.nn.Parameter]:
@@ -114,7 +114,7 @@ def test_other_errors_are_not_taken_for_memory(
 
 def test_bfloat16_gives_nearly_the_same_loss(network: TrainableSam, nuclei: list[TrainingImage]) -> None:
     """Without corrections, which are other clicks after other answers."""
-    samples = Feed(config(correction_share=0.0), split_images(nuclei), 256).samples("train", with_search=True)
+    samples = Feed(config(correction_share=0.0), split_images(nuclei), 256).samples()
     exact, _ = gradient(network, Gradients(network, World(), torch.float32), samples)
     rounded, found = gradient(network, Gradients(network, World(), torch.bfloat16), samples)
     assert rounded == pytest.approx(exact, rel=0.05) and found.dtype == torch.float32 and torch.isfinite(found).all()

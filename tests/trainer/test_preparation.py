@@ -62,8 +62,8 @@ def test_the_preset_sets_the_steps_unless_they_are_given() -> None:
 def test_images_are_split_apart_and_stay_where_they_are(nuclei: list[TrainingImage]) -> None:
     images = [replace(nuclei[i % 4], name=f"image{i}") for i in range(8)]
     split = split_images(images)
-    names = [{image.name for image in part} for part in (split.train, split.search, split.validation)]
-    assert [len(n) for n in names] == [5, 1, 2] and len(set.union(*names)) == 8
+    names = [{image.name for image in part} for part in (split.train, split.validation)]
+    assert [len(n) for n in names] == [6, 2] and len(set.union(*names)) == 8
     assert split_images(images[::-1]) == split
 
 

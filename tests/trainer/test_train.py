@@ -62,7 +62,7 @@ def trained(finetune: Tune, nuclei: list[TrainingImage]) -> tuple[Adapter, list[
 
 def test_the_events_tell_the_story(trained: tuple[Adapter, list[dict[str, Any]]]) -> None:
     _, events = trained
-    assert events[0]["event"] == "started" and set(events[0]["objects"]) == {"train", "search", "validation"}
+    assert events[0]["event"] == "started" and set(events[0]["objects"]) == {"train", "validation"}
     stages = [e["stage"] for e in events if e["event"] == "progress"]
     assert [s for i, s in enumerate(stages) if i == 0 or stages[i - 1] != s] == [
         "prepare", "warm-up", "search", "settle", "consolidate", "check",

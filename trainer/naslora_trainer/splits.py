@@ -1,4 +1,4 @@
-"""Which images train, which search, which judge."""
+"""Which images train and which judge."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ T = TypeVar("T")
 
 #: From so many labelled images on, the split is by image; below it by object.
 IMAGES_TO_SPLIT = 4
-VALIDATION_SHARE, SEARCH_SHARE = 0.25, 0.125
+VALIDATION_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images of the three parts; in a split by object an image is in several parts, each with its own objects."""
+    """Images of the two parts; in a split by object an image is in both, each time with its own objects."""
 
     train: tuple[TrainingImage, ...]
-    search: tuple[TrainingImage, ...]
     validation: tuple[TrainingImage, ...]
 
     def objects(self) -> dict[str, int]:
         """Return the number of objects of each part."""
-        parts = {"train": self.train, "search": self.search, "validation": self.validation}
+        parts = {"train": self.train, "validation": self.validation}
         return {name: sum(len(objects_of(image)) for image in part) for name, part in parts.items()}
 
 
@@ -52,8 +51,8 @@ def split_images(images: Sequence[TrainingImage]) -> Split:
             "Accept at least two objects, better ten on four images.",
         )
     if len(labelled) >= IMAGES_TO_SPLIT:
-        train, search, validation = _parts(sorted(labelled, key=lambda image: _hash(image.name)))
-        return Split(tuple(train), tuple(search), tuple(validation))
+        train, validation = _parts(sorted(labelled, key=lambda image: _hash(image.name)))
+        return Split(tuple(train), tuple(validation))
     keys = [(image, i) for image in labelled for i in objects_of(image)]
     parts = _parts(sorted(keys, key=lambda key: _hash(f"{key[0].name}#{key[1]}")))
     return Split(*(_only(labelled, part) for part in parts))
@@ -63,13 +62,10 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _parts(ordered: list[T]) -> tuple[list[T], list[T], list[T]]:
-    """First the validation part, then the search part, the rest trains; small sets search on what they train on."""
+def _parts(ordered: list[T]) -> tuple[list[T], list[T]]:
+    """First the validation part, the rest trains."""
     held = max(1, round(VALIDATION_SHARE * len(ordered)))
-    searched = max(1, round(SEARCH_SHARE * len(ordered))) if len(ordered) - held >= 3 else 0
-    validation, rest = ordered[:held], ordered[held:]
-    train = rest[searched:]
-    return train, rest[:searched] or train, validation
+    return ordered[held:], ordered[:held]
 
 
 def _only(images: Sequence[TrainingImage], keys: list[tuple[TrainingImage, int]]) -> tuple[TrainingImage, ...]:

@@ -177,7 +177,8 @@ class _FineTune:
     def _step(self) -> float | None:
         """One step; returns the loss of its weights, or None when it was skipped.
 
-        Some steps of the search first update the architecture on search objects, as DARTS (Liu et al. 2019) does.
+        Some steps of the search first update the architecture, on images that were held back from the weights since the
+        last time (first-order DARTS, Liu et al. 2019; see :class:`naslora_trainer.feed.Feed`).
         """
         stage = self.schedule.stage(self.step)
         for group in self.optimizer.param_groups:
@@ -185,9 +186,8 @@ class _FineTune:
         if stage == "search":
             self.network.set_temperature(self.schedule.temperature(self.step, self.config.temperature))
         if self.alpha_optimizer is not None and self.schedule.trains_alpha(self.step):
-            self._update(self.alpha_optimizer, self.feed.samples("search", with_search=False))
-        after_search = stage in ("settle", "consolidate") or self.alpha_optimizer is None
-        return self._update(self.optimizer, self.feed.samples("train", after_search))
+            self._update(self.alpha_optimizer, self.feed.search_samples())
+        return self._update(self.optimizer, self.feed.samples(hold_back=stage == "search"))
 
     def _update(self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample]) -> float | None:
         """Update what ``optimizer`` trains; returns the loss, or None when it or the gradient is not finite."""
@@ -349,7 +349,7 @@ class _FineTune:
         self.emit({"event": "warning", "message": text})
 
     def _started(self) -> Event:
-        parts = (self.split.train, self.split.search, self.split.validation)
+        parts = (self.split.train, self.split.validation)
         return {
             "event": "started",
             "method": self.config.method,
