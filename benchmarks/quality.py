@@ -130,7 +130,7 @@ def summarise(runs: Sequence[dict[str, Any]], targets: Sequence[str], methods: S
         rows: dict[str, Any] = {}
         for target in targets:
             some = [run for run in runs if run["method"] == method and run["target"] == target]
-            rows[target] = {name: _mean_and_spread([run[name] for run in some]) for name in MEASURES}
+            rows[target] = {name: mean_and_spread([run[name] for run in some]) for name in MEASURES}
         rows["mean"] = {name: float(np.mean([rows[target][name]["mean"] for target in targets])) for name in MEASURES}
         summary[method] = rows
     return summary
@@ -146,7 +146,8 @@ def against(summary: dict[str, Any], method: str, measure: str = "click_1") -> d
     return {"gain": gains, "spread": spreads, "above_by_more_than_spread": above}
 
 
-def _mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
+    """Return mean and sample standard deviation (0 for one value)."""
     return {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
 
 

@@ -1,0 +1,100 @@
+"""Training on images of which only three cells are labelled: with the rest as unknown, and the naive way as background.
+
+Each of the eight nuclei images of a seed keeps three of its labels. They are trained on twice with the recipe of
+:mod:`quality`; only ``complete`` of the images differs. Both are judged on the held-out images, which are labelled in
+full. Each result is a file in ``--results``. Run::
+
+    python benchmarks/sparse.py --data DIR --json > sparse.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from machine import machine
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage, objects_of
+from naslora_trainer.files import read_json, write_json
+from packs import held_out, labelled, read_pack
+from quality import CLICKS, MEASURES, MOST_OBJECTS, RECIPE, SEEDS, mean_and_spread
+from resume import keep_settings, run_parts
+
+TARGET, METHOD, KEPT = "nuclei", "nas-lora", 3
+#: Whether the images are said to be labelled in full.
+WAYS = {"unknown": False, "background": True}
+
+
+def main() -> None:
+    """Train and measure what is missing, then print all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    parser.add_argument("--results", type=Path, default=Path("sparse-results"), help="folder with one file per result")
+    parser.add_argument("--steps", type=int, default=RECIPE["steps"])
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--only", nargs=2, metavar=("WAY", "SEED"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        way, seed = options.only
+        one(options.data, options.results, way, int(seed), options.steps)
+        return
+    settings = {**RECIPE, "steps": options.steps, "method": METHOD, "kept": KEPT}
+    keep_settings(options.results, settings)
+    call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
+    call += ["--steps", str(options.steps)]
+    files = {(way, seed): options.results / f"{way}-{seed}.json" for seed, way in itertools.product(SEEDS, WAYS)}
+    commands = {file: [*call, "--only", way, str(seed)] for (way, seed), file in files.items()}
+    if not run_parts(commands, workers=options.workers):
+        sys.exit(1)
+    found = [read_json(file) for file in files.values()]
+    summary = {
+        way: {name: mean_and_spread([run[name] for run in found if run["way"] == way]) for name in MEASURES}
+        for way in WAYS
+    }
+    if options.json:
+        document = {"machine": machine(), "recipe": settings, "summary": summary, "runs": found}
+        print(json.dumps(document, indent=1))
+        return
+    for way, row in summary.items():
+        print(way, *(f"{name} {value['mean']:.3f} +- {value['spread']:.3f}" for name, value in row.items()), sep="  ")
+
+
+def one(data: Path, results: Path, way: str, seed: int, steps: int) -> None:
+    """Train one way with one seed and keep how good it is."""
+    from naslora_trainer.evaluate import evaluate
+    from naslora_trainer.models import build
+    from naslora_trainer.native import reuse_freed_memory
+    from naslora_trainer.train import finetune
+
+    reuse_freed_memory()
+    images = [sparse(image, seed, WAYS[way]) for image in read_pack(data, TARGET, labelled(TARGET, seed))]
+    config = FineTuneConfig.checked(method=METHOD, seed=seed, cache_mb=0, **{**RECIPE, "steps": steps})
+    adapter = finetune(config, images, scratch=results / "features")
+    assert adapter is not None
+    judges = read_pack(data, TARGET, held_out(TARGET))
+    scores = evaluate(
+        build(RECIPE["base"], adapter), adapter.meta.prompts, judges, clicks=CLICKS, max_objects=MOST_OBJECTS
+    )
+    result: dict[str, Any] = {"way": way, "seed": seed, **{name: float(get(scores)) for name, get in MEASURES.items()}}
+    write_json(results / f"{way}-{seed}.json", result)
+
+
+def sparse(image: TrainingImage, seed: int, complete: bool) -> TrainingImage:
+    """Return an image with :data:`KEPT` of its labels, drawn by ``seed`` and its name; pixels stay as they are."""
+    ids = np.array(objects_of(image))
+    rng = np.random.default_rng([seed, *image.name.encode()])
+    kept = rng.permutation(ids)[:KEPT]
+    labels = np.where(np.isin(image.labels, kept), image.labels, 0).astype(np.int32)
+    return replace(image, labels=labels, complete=complete)
+
+
+if __name__ == "__main__":
+    main()
