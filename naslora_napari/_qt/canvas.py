@@ -141,6 +141,12 @@ class Canvas(QObject):
                 layer.data_setitem(where, labels[where])
             self._rest.stop()
 
+    def object_under_pointer(self) -> int:
+        """Return the id of the accepted object under the mouse, 0 where there is none."""
+        if not self.present(OBJECTS):
+            return 0
+        return int(self.layers[OBJECTS].get_value(self.viewer.cursor.position, world=True) or 0)
+
     def flush(self) -> None:
         """Hand over what was painted since the last time."""
         self._rest.stop()
@@ -165,12 +171,6 @@ class Canvas(QObject):
         if prompts.box is not None:
             row0, col0, row1, col1 = prompts.box
             layer.add_rectangles([[row0 - 0.5, col0 - 0.5], [row1 - 0.5, col1 - 0.5]])
-
-    def undo_stroke(self) -> None:
-        """Take back the last stroke of the brush, and save that."""
-        if self.present(OBJECTS):
-            self.layers[OBJECTS].undo()
-            self._on_paint()
 
     def _follow_image(self, event: Any = None) -> None:
         """Keep the layers on the image when the person gives it another scale, place or rotation."""

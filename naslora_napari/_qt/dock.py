@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from .batching import Batching
 from .canvas import Canvas
 from .keys import Keys
 from .notify import report, warn
+from .objects import ObjectActions
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
@@ -71,6 +73,7 @@ class NasLoraDock(QWidget):
         self._window_closes = False
         self._lay_out()
         self._connect()
+        self.objects = ObjectActions(self)
         self._keys = Keys(napari_viewer, self)
         self.model_tasks.run(self.predictor.load, lambda _: self._show_state(), self._model_failed)
         self._show_state()
@@ -92,8 +95,8 @@ class NasLoraDock(QWidget):
         """Open a project, or the one that belongs to a folder or an image."""
         self.file_tasks.run(lambda: project_at(Path(path)), self._use_project)
 
-    def show_image(self, name: str) -> None:
-        """Show an image of the project; the model prepares it in its thread."""
+    def show_image(self, name: str, then: Callable[[], Any] | None = None) -> None:
+        """Show an image of the project, and call ``then``; the model prepares the image in its thread."""
         project = self.project
         if project is None:
             return
@@ -101,7 +104,7 @@ class NasLoraDock(QWidget):
         self._tell(f"Opening {name}…")
         self.file_tasks.run(
             lambda: (project.read_image(name), project.annotation(name)),
-            lambda found: self._use_image(project, name, *found),
+            lambda found: self._use_image(project, name, found[0], found[1], then),
             self._image_failed,
         )
 
@@ -120,10 +123,22 @@ class NasLoraDock(QWidget):
         if self.session is not None:
             self.session.discard()
 
-    def undo(self) -> None:
-        """Take back the last prompt, or else the last accept."""
+    def next_candidate(self) -> None:
+        """Show another mask of the model's answer."""
         if self.session is not None:
-            self._try(self.session.undo)
+            self.session.next_candidate()
+
+    def undo(self) -> None:
+        """Take back the last step; the image it was made on is opened for that."""
+        self.canvas.flush()
+        if self.session is not None:
+            self._on_image(self.session.undo_image, self.session.undo)
+
+    def redo(self) -> None:
+        """Do again what was taken back last; the image it was made on is opened for that."""
+        self.canvas.flush()
+        if self.session is not None:
+            self._on_image(self.session.redo_image, self.session.redo)
 
     def close_down(self) -> None:
         """Save what is painted, end children and threads."""
@@ -199,6 +214,8 @@ class NasLoraDock(QWidget):
         self.prompt_panel.accepted.connect(self.accept)
         self.prompt_panel.discarded.connect(self.discard)
         self.prompt_panel.undone.connect(self.undo)
+        self.prompt_panel.redone.connect(self.redo)
+        self.prompt_panel.next_asked.connect(self.next_candidate)
         self.prompt_panel.class_chosen.connect(self._choose_class)
         self.prompt_panel.class_added.connect(self._add_class)
         self.canvas.prompts_edited.connect(self._on_prompts_edited)
@@ -222,7 +239,7 @@ class NasLoraDock(QWidget):
         self.session.labels_changed.connect(self._on_labels)
         names = [entry.name for entry in project.images]
         self.open_panel.show_images(names, names[0] if names else "")
-        self.prompt_panel.show_classes(project.classes, self.session.class_id)
+        self.show_class()
         self.training.set_project(project)
         self._show_counts()
         if names:
@@ -230,19 +247,29 @@ class NasLoraDock(QWidget):
         else:
             report(UserError(f"The project {project.name} has no images.", "Open a folder with images."))
 
-    def _use_image(self, project: Project, name: str, image: np.ndarray, annotation: Annotation) -> None:
+    def _use_image(
+        self,
+        project: Project,
+        name: str,
+        image: np.ndarray,
+        annotation: Annotation,
+        then: Callable[[], Any] | None = None,
+    ) -> None:
         if project is not self.project or self.session is None:
             return
         self.canvas.flush()
         self.canvas.clear()
         self.session.open(name, annotation)
         self.canvas.show_image(name, image, annotation.labels)
+        self.canvas.show_prompts(self.session.prompts)
         for layer in self.canvas.layers.values():
             self._keys.bind(layer)
         self.open_panel.images.setCurrentText(name)
         self.model_tasks.run(
             lambda: self.predictor.set_image(image), lambda _: self._on_encoded(name), self._image_failed
         )
+        if then is not None:
+            self._try(then)
 
     def _on_encoded(self, name: str) -> None:
         self._ask_model()
@@ -287,6 +314,12 @@ class NasLoraDock(QWidget):
             return
         if self._try(lambda: session.brush(labels)):
             self._show_counts()
+            self._show_state()
+
+    def show_class(self) -> None:
+        """Show the class of the next object."""
+        if self.project is not None and self.session is not None:
+            self.prompt_panel.show_classes(self.project.classes, self.session.class_id)
 
     def _show_counts(self) -> None:
         if self.project is not None:
@@ -307,7 +340,15 @@ class NasLoraDock(QWidget):
         info = self._try(lambda: self.project.add_class(name))  # type: ignore[union-attr]
         if info is not None:
             self.session.class_id = info.id
-            self.prompt_panel.show_classes(self.project.classes, info.id)
+            self.show_class()
+
+    def _on_image(self, name: str, step: Callable[[], Any]) -> None:
+        """Take a step on the image it belongs to."""
+        if self.session is not None and name == self.session.name:
+            self._try(step)
+            self._show_state()
+        elif name:
+            self.show_image(name, step)
 
     def _try(self, action: Any) -> Any:
         try:
@@ -332,9 +373,10 @@ class NasLoraDock(QWidget):
             return
         session = self.session
         has_prompt = session is not None and not session.prompts.empty
-        has_preview = session is not None and session.preview is not None
-        self.prompt_panel.show_state(has_prompt, has_preview, session is not None and session.can_undo)
-        self._tell(self._next_step(has_prompt, has_preview))
+        candidates = 0 if session is None or session.preview is None else len(session.preview.candidates)
+        can_undo, can_redo = (False, False) if session is None else (bool(session.undo_image), bool(session.redo_image))
+        self.prompt_panel.show_state(has_prompt, candidates, can_undo, can_redo)
+        self._tell(self._next_step(has_prompt, candidates > 0))
 
     def _next_step(self, has_prompt: bool, has_preview: bool) -> str:
         """What the person can do now, in one sentence."""

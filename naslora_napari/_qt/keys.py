@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari import Viewer
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 
 if TYPE_CHECKING:
     from .dock import NasLoraDock
@@ -29,6 +29,11 @@ class Keys:
             "Enter": dock.accept,
             "Escape": dock.discard,
             "U": dock.undo,
+            "Y": dock.redo,
+            "N": dock.next_candidate,
+            "R": dock.objects.reopen,
+            "X": dock.objects.delete,
+            "G": dock.objects.give_class,
             "C": lambda: dock.set_mode("click"),
             "B": lambda: dock.set_mode("box"),
             "P": lambda: dock.set_mode("brush"),
@@ -36,7 +41,8 @@ class Keys:
             "PageDown": lambda: dock.open_panel.step(1),
         }
         self._actions = actions
-        self._undo, self._undo_stroke = dock.undo, dock.canvas.undo_stroke
+        #: Those of layers only: the viewer's own are napari's.
+        self._of_layers = {**actions, "Control-Z": dock.undo, "Control-Shift-Z": dock.redo}
         self._layers: list[tuple[Layer, dict[Any, Any]]] = []
         for key, action in actions.items():
             viewer.bind_key(key, lambda _viewer, action=action: action(), overwrite=True)
@@ -44,8 +50,7 @@ class Keys:
     def bind(self, layer: Layer) -> None:
         """Bind the keys to a layer of the dock as well: a layer's own keys (A: select all) come before the viewer's."""
         self._layers.append((layer, dict(layer.keymap)))
-        actions = {**self._actions, "Control-Z": self._undo_stroke if isinstance(layer, Labels) else self._undo}
-        for key, action in actions.items():
+        for key, action in self._of_layers.items():
             layer.bind_key(key, lambda _layer, action=action: action(), overwrite=True)
 
     def release(self) -> None:

@@ -31,6 +31,8 @@ class PromptPanel(Panel):
     accepted = Signal()
     discarded = Signal()
     undone = Signal()
+    redone = Signal()
+    next_asked = Signal()
     class_chosen = Signal(int)
     class_added = Signal(str)
 
@@ -57,11 +59,18 @@ class PromptPanel(Panel):
         self.rows.addLayout(row)
         self.accept_button = button("Accept (A)", self.accepted.emit, "Save the mask as an object (A or Enter)")
         self.discard_button = button("Discard (Esc)", self.discarded.emit, "Forget prompts and mask")
-        self.undo_button = button("Undo (U)", self.undone.emit, "Take back the last prompt, or the last accept")
-        row = QHBoxLayout()
-        for widget in (self.accept_button, self.discard_button, self.undo_button):
-            row.addWidget(widget)
-        self.rows.addLayout(row)
+        self.next_button = button("Next mask (N)", self.next_asked.emit, "Show another mask that fits the same prompts")
+        self.undo_button = button("Undo (U)", self.undone.emit, "Take back the last step, on any image (U, Ctrl+Z)")
+        self.redo_button = button("Redo (Y)", self.redone.emit, "Do again what was taken back (Y, Ctrl+Shift+Z)")
+        for widgets in (
+            (self.accept_button, self.discard_button),
+            (self.next_button, self.undo_button, self.redo_button),
+        ):
+            row = QHBoxLayout()
+            for widget in widgets:
+                row.addWidget(widget)
+            self.rows.addLayout(row)
+        self.add(wrapped("With the mouse over an object: R reopens it, X deletes it, G gives it the class above."))
         self._chosen = 0
 
     def show_classes(self, classes: Sequence[ClassInfo], current: int) -> None:
@@ -74,9 +83,11 @@ class PromptPanel(Panel):
         self._chosen = max(0, self.class_box.findData(current))
         self.class_box.setCurrentIndex(self._chosen)
 
-    def show_state(self, has_prompt: bool, has_preview: bool, can_undo: bool) -> None:
-        """Enable what makes sense now."""
-        self.accept_button.setEnabled(has_preview)
+    def show_state(self, has_prompt: bool, candidates: int, can_undo: bool, can_redo: bool) -> None:
+        """Enable what makes sense now; ``candidates``: how many masks the answer has, 0 without an answer."""
+        self.accept_button.setEnabled(candidates > 0)
+        self.next_button.setEnabled(candidates > 1)
+        self.redo_button.setEnabled(can_redo)
         self.discard_button.setEnabled(has_prompt)
         self.undo_button.setEnabled(can_undo)
 

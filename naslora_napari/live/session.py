@@ -11,9 +11,11 @@ import numpy as np
 from psygnal import Signal
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prediction, Prompts
+from naslora_trainer.prompts import Prediction, Prompts, box_of
 
-from ..store.records import Annotation, ObjectInfo
+from ..store import edits
+from ..store.records import Annotation, ObjectInfo, Source, now
+from .history import Change, History, State
 
 
 class ObjectStore(Protocol):
@@ -23,19 +25,15 @@ class ObjectStore(Protocol):
 
     def annotation(self, name: str) -> Annotation: ...
 
-    def add_object(self, name: str, mask: np.ndarray, info: ObjectInfo) -> int: ...
-
-    def remove_object(self, name: str, id: int) -> None: ...
-
-    def save_labels(self, name: str, labels: np.ndarray, info: ObjectInfo) -> None: ...
+    def save(self, name: str, labels: np.ndarray, objects: Mapping[int, ObjectInfo]) -> None: ...
 
 
 class AnnotationSession:
     """The image that is open, what the person asks of it, and what was accepted.
 
     Nothing here waits for a model: :meth:`set_prompts` says what is asked, whoever asks the model calls :meth:`show`
-    with the answer. An accepted object is in the store before :meth:`accept` returns; when the store fails, prompts and
-    preview are as they were.
+    with the answer. A change of objects is in the store before its method returns; when the store fails, prompts and
+    objects are as they were. Every change of prompts or objects is one step of :attr:`history`, over all images.
 
     Parameters
     ----------
@@ -47,20 +45,22 @@ class AnnotationSession:
     name : str
         The open image; empty when there is none.
     labels : ndarray
-        ``(H, W)`` int32: accepted objects.
+        ``(H, W)`` int32: accepted objects. Never changed in place.
     objects : mapping of int to ObjectInfo
         How they came about.
     prompts : Prompts
         For the object that is being made.
     preview : Prediction or None
-        The newest answer to them.
+        The newest answer to them, with the candidate mask that is chosen.
     class_id : int
         Class of the next object.
+    history : History
+        What can be taken back and done again.
     """
 
     prompts_changed = Signal(Prompts)
     preview_changed = Signal(object)
-    #: Labels changed: the ids of the objects that are new, gone or another shape.
+    #: Objects changed: the ids of those that are new, gone, or another shape or class.
     labels_changed = Signal(tuple)
 
     def __init__(self, store: ObjectStore) -> None:
@@ -71,10 +71,13 @@ class AnnotationSession:
         self.prompts = Prompts()
         self.preview: Prediction | None = None
         self.class_id = 1
-        self._accepted: list[tuple[int, Prompts, Prediction]] = []
+        self.history = History()
+        self._candidate = 0
+        #: Prompts of images that were left before they were accepted.
+        self._unfinished: dict[str, Prompts] = {}
 
     def open(self, name: str, annotation: Annotation) -> None:
-        """Make an image of the store the current one.
+        """Make an image of the store the current one, with the prompts that were left there.
 
         Parameters
         ----------
@@ -83,27 +86,42 @@ class AnnotationSession:
         annotation : Annotation
             What the store has of it (reading it may take long, and is for a worker).
         """
+        if self.name:
+            self._unfinished[self.name] = self.prompts
         self.name = name
         self.labels = annotation.labels
         self.objects = annotation.objects
-        self._accepted.clear()
-        self.discard()
+        self._show_prompts(self._unfinished.pop(name, Prompts()))
         self.labels_changed.emit(tuple(self.objects))
+
+    # Prompts and their answer
 
     def set_prompts(self, prompts: Prompts) -> None:
         """Say what is asked; an empty prompt takes the preview away."""
-        self.prompts = prompts
-        if prompts.empty and self.preview is not None:
-            self.preview = None
-            self.preview_changed.emit(None)
-        self.prompts_changed.emit(prompts)
+        if prompts != self.prompts:
+            self.history.add(Change.between(self.name, self._state(), self._state(prompts=prompts)))
+        self._show_prompts(prompts)
 
     def show(self, prediction: Prediction) -> None:
         """Take the model's answer, unless nothing is asked any more."""
         if self.prompts.empty or prediction.mask.shape != self.labels.shape:
             return
-        self.preview = prediction
-        self.preview_changed.emit(prediction)
+        self._candidate = 0
+        self._preview(prediction)
+
+    def next_candidate(self) -> None:
+        """Show the next of the candidate masks in the model's answer; after the last one the best comes again."""
+        if self.preview is None or len(self.preview.candidates) < 2:
+            return
+        self._candidate = (self._candidate + 1) % len(self.preview.candidates)
+        mask, score = self.preview.candidates[self._candidate], float(self.preview.scores[self._candidate])
+        self._preview(replace(self.preview, mask=mask, score=score))
+
+    def discard(self) -> None:
+        """Forget prompts and preview."""
+        self.set_prompts(Prompts())
+
+    # Objects
 
     def accept(self) -> int:
         """Make the preview an object, on disk when this returns, and return its id. Other objects keep their pixels.
@@ -115,74 +133,53 @@ class AnnotationSession:
         """
         if self.preview is None:
             raise UserError("There is no mask to accept.", "Click on an object or draw a box around it first.")
-        free = self.preview.mask & (self.labels == 0)
-        if not free.any():
+        if not (self.preview.mask & (self.labels == 0)).any():
             raise UserError(
                 "The mask covers no free pixel: the object there is accepted already.",
                 "Click on another object, or erase the one that is there.",
             )
-        info = ObjectInfo(
-            class_id=self.class_id,
-            source="prompt",
-            model=self.preview.version,
-            annotator=_annotator(),
-            prompts=replace(self.prompts, mask=None),
-        )
-        key = self._store.add_object(self.name, free, info)
-        self._accepted.append((key, self.prompts, self.preview))
-        self.labels[free] = key
-        self.objects = {**self.objects, key: info}
-        self.discard()
-        self.labels_changed.emit((key,))
+        info = self._info("prompt", model=self.preview.version, prompts=replace(self.prompts, mask=None))
+        new, key = edits.with_object(self._annotation(), self.name, self.preview.mask, info)
+        self._commit(State(new.labels, new.objects, Prompts()))
         return key
 
-    def discard(self) -> None:
-        """Forget prompts and preview."""
-        self.preview = None
-        self.set_prompts(Prompts())
-        self.preview_changed.emit(None)
-
-    @property
-    def can_undo(self) -> bool:
-        """True when there is a prompt or an accept to take back."""
-        return bool(self.prompts.points or self.prompts.box is not None or self._accepted)
-
-    def undo(self) -> int | None:
-        """Take back the last prompt, or else the last accept, whose prompts and preview then come back.
-
-        Returns
-        -------
-        int or None
-            Id of the object that is gone again.
+    def delete(self, key: int) -> None:
+        """Remove an object.
 
         Raises
         ------
         UserError
-            The store could not be written; the object stays.
+            There is no such object, or it could not be saved.
         """
-        prompts = self.prompts
-        if prompts.points:
-            self.set_prompts(replace(prompts, points=prompts.points[:-1], labels=prompts.labels[:-1]))
-            return None
-        if prompts.box is not None:
-            self.discard()
-            return None
-        return self._undo_accept()
+        new = edits.without_object(self._annotation(), self.name, key)
+        self._commit(State(new.labels, new.objects, self.prompts))
 
-    def _undo_accept(self) -> int | None:
-        while self._accepted and self._accepted[-1][0] not in self.objects:
-            self._accepted.pop()  # erased by hand since
-        if not self._accepted:
-            return None
-        key, prompts, preview = self._accepted[-1]
-        self._store.remove_object(self.name, key)
-        self._accepted.pop()
-        self.labels[self.labels == key] = 0
-        self.objects = {i: info for i, info in self.objects.items() if i != key}
-        self.set_prompts(prompts)
-        self.show(preview)
-        self.labels_changed.emit((key,))
-        return key
+    def reopen(self, key: int) -> None:
+        """Make an object a proposal again, with the prompts it came from, or its box if it has none.
+
+        Raises
+        ------
+        UserError
+            There is no such object, or it could not be saved.
+        """
+        new = edits.without_object(self._annotation(), self.name, key)
+        info, mask = self.objects[key], self.labels == key
+        asked = info.prompts if info.prompts is not None and not info.prompts.empty else Prompts(box=box_of(mask))
+        self.class_id = info.class_id
+        self._commit(State(new.labels, new.objects, asked))
+
+    def set_class(self, key: int, class_id: int) -> None:
+        """Give an object another class.
+
+        Raises
+        ------
+        UserError
+            There is no such object or class, or it could not be saved.
+        """
+        if key not in self.objects:
+            raise UserError(f"Image '{self.name}' has no object {key}.")
+        changed = replace(self.objects[key], class_id=class_id)
+        self._commit(State(self.labels, {**self.objects, key: changed}, self.prompts))
 
     def brush(self, labels: np.ndarray) -> tuple[int, ...]:
         """Store the plane as the person painted it and return the ids that changed.
@@ -197,19 +194,98 @@ class AnnotationSession:
         UserError
             It could not be saved; the session keeps what was painted, so that the next stroke saves both.
         """
-        changed = tuple(
-            int(i) for i in np.union1d(labels[labels != self.labels], self.labels[labels != self.labels]) if i
-        )
-        if not changed:
+        if np.array_equal(labels, self.labels):
             return ()
-        self.labels = labels.astype(np.int32)
-        info = ObjectInfo(class_id=self.class_id, source="brush", annotator=_annotator())
+        new = edits.with_plane(self._annotation(), self.name, labels, self._info("brush"))
+        state = State(new.labels, new.objects, self.prompts)
+        change = Change.between(self.name, self._state(), state)
         try:
-            self._store.save_labels(self.name, self.labels, info)
+            self._store.save(self.name, state.labels, state.objects)
         finally:
-            present = {int(i) for i in np.unique(self.labels) if i}
-            self.objects = {i: self.objects.get(i, info) for i in present}
-        return changed
+            self.history.add(change)
+            self.labels, self.objects = state.labels, state.objects
+        return change.ids
+
+    # Back and forth
+
+    @property
+    def undo_image(self) -> str:
+        """Name of the image of the step that is taken back next; empty if there is none."""
+        return self.history.to_undo.image if self.history.to_undo else ""
+
+    @property
+    def redo_image(self) -> str:
+        """Name of the image of the step that is done again next; empty if there is none."""
+        return self.history.to_redo.image if self.history.to_redo else ""
+
+    def undo(self) -> None:
+        """Take back the last step: a prompt, an accept, a stroke, anything. Its image has to be open.
+
+        Raises
+        ------
+        UserError
+            The step cannot be saved, or the labels were changed elsewhere; nothing happens then.
+        """
+        change = self.history.to_undo
+        if change is not None and change.image == self.name:
+            self._apply(change.reversed())
+            self.history.undone()
+
+    def redo(self) -> None:
+        """Do again what was taken back last. Its image has to be open.
+
+        Raises
+        ------
+        UserError
+            As for :meth:`undo`.
+        """
+        change = self.history.to_redo
+        if change is not None and change.image == self.name:
+            self._apply(change)
+            self.history.redone()
+
+    # Inside
+
+    def _state(self, prompts: Prompts | None = None) -> State:
+        return State(self.labels, self.objects, self.prompts if prompts is None else prompts)
+
+    def _annotation(self) -> Annotation:
+        return Annotation(self.labels, dict(self.objects))
+
+    def _commit(self, state: State) -> None:
+        """Save a new state as one step, then show it."""
+        change = Change.between(self.name, self._state(), state)
+        self._store.save(self.name, state.labels, state.objects)
+        self.history.add(change)
+        self._take(state, change.ids)
+
+    def _apply(self, change: Change) -> None:
+        """Go one step back or forth: save it, then show it."""
+        state = change.applied(self._state())
+        if change.ids:
+            self._store.save(self.name, state.labels, state.objects)
+        self._take(state, change.ids)
+
+    def _take(self, state: State, ids: tuple[int, ...]) -> None:
+        self.labels, self.objects = state.labels, state.objects
+        if state.prompts != self.prompts:
+            self._show_prompts(state.prompts)
+        if ids:
+            self.labels_changed.emit(ids)
+
+    def _show_prompts(self, prompts: Prompts) -> None:
+        self.prompts = prompts
+        if prompts.empty:
+            self._preview(None)
+        self.prompts_changed.emit(prompts)
+
+    def _preview(self, prediction: Prediction | None) -> None:
+        if prediction is not self.preview:
+            self.preview = prediction
+            self.preview_changed.emit(prediction)
+
+    def _info(self, source: Source, model: str = "", prompts: Prompts | None = None) -> ObjectInfo:
+        return ObjectInfo(self.class_id, source, model, now(), _annotator(), prompts)
 
 
 def _annotator() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -55,10 +56,24 @@ def with_plane(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo)
     UserError
         The plane is of another size or holds no labels.
     """
-    if labels.shape != old.labels.shape:
-        raise UserError(f"The labels of image '{name}' are not of its size, {_size(old.labels.shape)}.")
-    plane = to_labels(labels, f"The label plane of image '{name}'")
+    plane = _plane(old, name, labels)
     return replace(old, labels=plane, objects={i: old.objects.get(i, info) for i in ids_in(plane)})
+
+
+def with_labels(old: Annotation, name: str, labels: np.ndarray, objects: Mapping[int, ObjectInfo]) -> Annotation:
+    """Return the annotation with another plane of labels and another table of objects.
+
+    Raises
+    ------
+    UserError
+        The plane is of another size or holds no labels, or an object of it is not in the table.
+    """
+    plane = _plane(old, name, labels)
+    ids = ids_in(plane)
+    missing = [i for i in ids if i not in objects]
+    if missing:
+        raise UserError(f"Nothing is known about object {missing[0]} of image '{name}'.")
+    return replace(old, labels=plane, objects={i: objects[i] for i in ids})
 
 
 def with_import(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo, complete: bool) -> Annotation:
@@ -75,6 +90,13 @@ def with_import(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo
             "Import into a new project.",
         )
     return replace(with_plane(old, name, labels, info), complete=complete)
+
+
+def _plane(old: Annotation, name: str, labels: np.ndarray) -> np.ndarray:
+    """Return checked labels (H, W) int32 for an image."""
+    if labels.shape != old.labels.shape:
+        raise UserError(f"The labels of image '{name}' are not of its size, {_size(old.labels.shape)}.")
+    return to_labels(labels, f"The label plane of image '{name}'")
 
 
 def _new_id(objects: dict[int, ObjectInfo]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,8 +213,8 @@ class Project:
         with self._lock:
             self._store(name, edits.without_object(self._annotation(name), name, id))
 
-    def save_labels(self, name: str, labels: np.ndarray, info: ObjectInfo) -> None:
-        """Replace the whole plane, as after painting: objects that are gone are forgotten, new ids get ``info``.
+    def save(self, name: str, labels: np.ndarray, objects: Mapping[int, ObjectInfo]) -> None:
+        """Replace all labels of an image, and how the objects came about.
 
         Parameters
         ----------
@@ -222,17 +222,18 @@ class Project:
             The image.
         labels : ndarray
             ``(H, W)`` whole numbers of 0 or more.
-        info : ObjectInfo
-            How the new objects came about.
+        objects : mapping of int to ObjectInfo
+            One entry for each id in ``labels``.
 
         Raises
         ------
         UserError
-            The plane is of another size or holds no labels, or the file cannot be written.
+            The plane is of another size or holds no labels, an object has no entry or an unknown class, or the file
+            cannot be written.
         """
         with self._lock:
-            old, new = self._annotation(name), self._checked(info)
-            self._store(name, edits.with_plane(old, name, np.asarray(labels), new))
+            checked = {key: self._checked(info) for key, info in objects.items()}
+            self._store(name, edits.with_labels(self._annotation(name), name, np.asarray(labels), checked))
 
     def set_complete(self, name: str, complete: bool) -> None:
         """Say whether every object of an image is labelled.

@@ -64,19 +64,112 @@ def test_nothing_to_accept_is_a_sentence(session: AnnotationSession) -> None:
         session.accept()
 
 
-def test_undo_takes_back_prompts_first_then_accepts(session: AnnotationSession, project: Project) -> None:
+def test_undo_and_redo_walk_over_prompts_accepts_and_strokes(session: AnnotationSession, project: Project) -> None:
     ask(session, square(10, 20))
     session.accept()
+    session.set_prompts(Prompts(((1.0, 1.0),), (1,)))
     session.set_prompts(Prompts(((1.0, 1.0), (2.0, 2.0)), (1, 0)))
+    session.discard()
+    painted = session.labels.copy()
+    painted[60:70, 60:70] = 5
+    session.brush(painted)
+
+    session.undo()
+    assert set(session.objects) == {1} and session.prompts.empty
+    session.undo()
+    assert session.prompts.labels == (1, 0)
     session.undo()
     assert session.prompts.points == ((1.0, 1.0),)
     session.undo()
-    assert session.prompts.empty and session.can_undo
-    assert session.undo() == 1
-    assert not session.labels.any() and session.prompts.points == ((12.0, 12.0),) and session.preview is not None
+    assert session.prompts.empty and session.undo_image
+    session.undo()
+    assert not session.labels.any() and session.prompts.points == ((12.0, 12.0),)
     assert not Project.open(project.path).annotation(session.name).objects
+    session.undo()
+    assert session.prompts.empty and not session.undo_image
+    session.undo()
+
+    for _ in range(6):
+        session.redo()
+    assert not session.redo_image and np.array_equal(session.labels, painted)
+    stored = Project.open(project.path).annotation(session.name)
+    assert np.array_equal(stored.labels, painted) and stored.objects == session.objects
+    session.undo()
+    session.set_prompts(Prompts(((3.0, 3.0),), (1,)))
+    assert not session.redo_image  # a new step ends what could be done again
+
+
+def test_an_undo_waits_for_its_image(tile: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(tile.read_bytes())
+    project = Project.create(tmp_path / "two.naslora", [tile, other])
+    one, two = (image.name for image in project.images)
+    session = AnnotationSession(project)
+    session.open(one, project.annotation(one))
+    ask(session, square(10, 20))
+    session.accept()
+    session.set_prompts(Prompts(((50.0, 50.0),), (1,)))
+    session.open(two, project.annotation(two))
+    assert session.prompts.empty and session.undo_image == one
+    session.undo()
+    assert session.undo_image == one  # nothing happened
+    session.open(one, project.annotation(one))
+    assert session.prompts.points == ((50.0, 50.0),)  # an unfinished object waits for the person
+    session.undo()
+    session.undo()
+    assert not session.labels.any() and session.redo_image == one
+
+
+def test_labels_changed_elsewhere_are_not_overwritten_by_an_undo(session: AnnotationSession, project: Project) -> None:
+    ask(session, square(10, 20))
+    session.accept()
+    project.remove_object(session.name, 1)
+    session.open(session.name, project.annotation(session.name))
+    with pytest.raises(UserError, match="changed elsewhere"):
+        session.undo()
+
+
+def test_objects_are_deleted_reopened_and_given_a_class(session: AnnotationSession, project: Project) -> None:
+    project.add_class("cell")
+    ask(session, square(10, 20))
+    session.accept()
+    painted = session.labels.copy()
+    painted[60:70, 60:80] = 2
+    session.brush(painted)
+
+    session.set_class(1, 2)
+    assert Project.open(project.path).annotation(session.name).objects[1].class_id == 2
+    with pytest.raises(UserError, match="no class 9"):
+        session.set_class(1, 9)
+    session.reopen(1)
+    assert set(session.objects) == {2} and session.prompts.points == ((12.0, 12.0),) and session.class_id == 2
     session.discard()
-    assert session.undo() is None and not session.can_undo
+    session.reopen(2)
+    assert not session.objects and session.prompts.box == (60.0, 60.0, 70.0, 80.0)  # painted: it has no prompts
+    for _ in range(3):
+        session.undo()
+    assert set(session.objects) == {1, 2} and session.objects[1].class_id == 2
+    session.delete(2)
+    assert not (session.labels == 2).any()
+    session.undo()
+    assert np.array_equal(session.labels, painted) and session.objects[2].source == "brush"
+    for action in (session.delete, session.reopen):
+        with pytest.raises(UserError, match="no object 7"):
+            action(7)
+
+
+def test_candidates_come_one_after_the_other(session: AnnotationSession) -> None:
+    masks = np.stack([square(10, 20), square(5, 30), square(1, 40)])
+    session.set_prompts(Prompts().with_click((12.0, 12.0)))
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    session.show(Prediction(masks[0], 0.9, np.zeros((1, 256, 256), np.float32), masks, scores, "m"))
+    for wanted in (1, 2, 0):
+        session.next_candidate()
+        assert session.preview is not None and np.array_equal(session.preview.mask, masks[wanted])
+        assert session.preview.score == pytest.approx(float(scores[wanted]))
+    session.next_candidate()
+    key = session.accept()
+    assert np.array_equal(session.labels == key, masks[1])
 
 
 def test_a_full_disk_loses_nothing(

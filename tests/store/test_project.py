@@ -72,7 +72,7 @@ def test_numbers_follow_the_work(project: Project) -> None:
 def test_a_brushed_plane_forgets_what_is_gone(project: Project) -> None:
     key = project.add_object("a", square(2, 8), ObjectInfo())
     labels = np.where(square(20, 25), 9, 0)
-    project.save_labels("a", labels, ObjectInfo(source="brush"))
+    project.save("a", labels, {key: ObjectInfo(), 9: ObjectInfo(source="brush")})
     found = project.annotation("a")
     assert key not in found.objects and found.objects[9].source == "brush" and np.array_equal(found.labels, labels)
 
@@ -89,7 +89,9 @@ def test_a_brushed_plane_forgets_what_is_gone(project: Project) -> None:
         (lambda p: p.add_object("z", square(1, 3), ObjectInfo()), "'z'"),
         (lambda p: p.remove_object("a", 3), "no object 3"),
         (lambda p: p.import_labels("a", np.ones((9, 9), int), True), "not of its size"),
-        (lambda p: p.save_labels("a", np.full(SHAPE, -1), ObjectInfo()), "label plane of image 'a'"),
+        (lambda p: p.save("a", np.full(SHAPE, -1), {}), "label plane of image 'a'"),
+        (lambda p: p.save("a", np.full(SHAPE, 4), {3: ObjectInfo()}), "known about object 4 of image 'a'"),
+        (lambda p: p.save("a", np.full(SHAPE, 4), {4: ObjectInfo(class_id=7)}), "no class 7"),
         (lambda p: p.new_run(FineTuneConfig()), "no labelled objects"),
         (lambda p: p.adopt(p.path), "has no adapter"),
     ],
