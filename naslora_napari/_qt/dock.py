@@ -128,6 +128,11 @@ class NasLoraDock(QWidget):
         if self.session is not None:
             self.session.next_candidate()
 
+    def tidy(self) -> None:
+        """Take specks, holes and ragged edges out of the preview."""
+        if self.session is not None:
+            self.session.tidy()
+
     def undo(self) -> None:
         """Take back the last step; the image it was made on is opened for that."""
         self.canvas.flush()
@@ -215,6 +220,7 @@ class NasLoraDock(QWidget):
         self.prompt_panel.discarded.connect(self.discard)
         self.prompt_panel.undone.connect(self.undo)
         self.prompt_panel.redone.connect(self.redo)
+        self.prompt_panel.tidied.connect(self.tidy)
         self.prompt_panel.next_asked.connect(self.next_candidate)
         self.prompt_panel.class_chosen.connect(self._choose_class)
         self.prompt_panel.class_added.connect(self._add_class)

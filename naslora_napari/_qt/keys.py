@@ -31,6 +31,7 @@ class Keys:
             "U": dock.undo,
             "Y": dock.redo,
             "N": dock.next_candidate,
+            "T": dock.tidy,
             "R": dock.objects.reopen,
             "X": dock.objects.delete,
             "G": dock.objects.give_class,

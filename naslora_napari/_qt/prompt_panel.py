@@ -33,6 +33,7 @@ class PromptPanel(Panel):
     undone = Signal()
     redone = Signal()
     next_asked = Signal()
+    tidied = Signal()
     class_chosen = Signal(int)
     class_added = Signal(str)
 
@@ -59,11 +60,12 @@ class PromptPanel(Panel):
         self.rows.addLayout(row)
         self.accept_button = button("Accept (A)", self.accepted.emit, "Save the mask as an object (A or Enter)")
         self.discard_button = button("Discard (Esc)", self.discarded.emit, "Forget prompts and mask")
+        self.tidy_button = button("Tidy (T)", self.tidied.emit, "Take out specks, holes and ragged edges")
         self.next_button = button("Next mask (N)", self.next_asked.emit, "Show another mask that fits the same prompts")
         self.undo_button = button("Undo (U)", self.undone.emit, "Take back the last step, on any image (U, Ctrl+Z)")
         self.redo_button = button("Redo (Y)", self.redone.emit, "Do again what was taken back (Y, Ctrl+Shift+Z)")
         for widgets in (
-            (self.accept_button, self.discard_button),
+            (self.accept_button, self.tidy_button, self.discard_button),
             (self.next_button, self.undo_button, self.redo_button),
         ):
             row = QHBoxLayout()
@@ -86,6 +88,7 @@ class PromptPanel(Panel):
     def show_state(self, has_prompt: bool, candidates: int, can_undo: bool, can_redo: bool) -> None:
         """Enable what makes sense now; ``candidates``: how many masks the answer has, 0 without an answer."""
         self.accept_button.setEnabled(candidates > 0)
+        self.tidy_button.setEnabled(candidates > 0)
         self.next_button.setEnabled(candidates > 1)
         self.redo_button.setEnabled(can_redo)
         self.discard_button.setEnabled(has_prompt)

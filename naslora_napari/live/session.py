@@ -16,6 +16,7 @@ from naslora_trainer.prompts import Prediction, Prompts, box_of
 from ..store import edits
 from ..store.records import Annotation, ObjectInfo, Source, now
 from .history import Change, History, State
+from .tidy import tidied
 
 
 class ObjectStore(Protocol):
@@ -116,6 +117,12 @@ class AnnotationSession:
         self._candidate = (self._candidate + 1) % len(self.preview.candidates)
         mask, score = self.preview.candidates[self._candidate], float(self.preview.scores[self._candidate])
         self._preview(replace(self.preview, mask=mask, score=score))
+
+    def tidy(self) -> None:
+        """Take specks, holes and ragged edges out of the preview (see :func:`naslora_napari.live.tidy.tidied`)."""
+        if self.preview is not None:
+            clicks = [p for p, label in zip(self.prompts.points, self.prompts.labels, strict=True) if label]
+            self._preview(replace(self.preview, mask=tidied(self.preview.mask, clicks)))
 
     def discard(self) -> None:
         """Forget prompts and preview."""

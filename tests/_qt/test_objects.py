@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from naslora_napari._qt import driving
+from naslora_napari.live.tidy import tidied
 from naslora_napari.store import Project
 from naslora_trainer.prompts import deepest_point
 
@@ -93,3 +94,23 @@ def test_the_object_under_the_mouse_is_reopened_deleted_and_given_a_class(window
     window.press(Qt.Key.Key_X)
     assert "no accepted object under the mouse" in messages()[-1]
     assert {1, 2} & set(np.unique(window.on_disk()))
+
+
+def test_a_mask_is_tidied_and_another_one_is_chosen_with_a_key(window: Window) -> None:
+    session = window.dock.session
+    assert session is not None
+    point = deepest_point(large_objects()[0])
+    window.click(point)
+    panel, best = window.dock.prompt_panel, window.answer()
+    assert panel.next_button.isEnabled() == (len(best.candidates) > 1)
+    window.press(Qt.Key.Key_T)
+    clean = tidied(best.mask, session.prompts.points)
+    assert clean[point] and np.array_equal(window.preview, clean)
+    window.qtbot.mouseClick(panel.next_button, Qt.MouseButton.LeftButton)
+    if len(best.candidates) > 1:
+        assert np.array_equal(window.preview, best.candidates[1])
+        window.press(*[Qt.Key.Key_N])
+    window.press(Qt.Key.Key_T)
+    shown = window.preview
+    window.press(Qt.Key.Key_A)
+    assert np.array_equal(window.on_disk() > 0, shown)
