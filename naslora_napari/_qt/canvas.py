@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +12,13 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from naslora_trainer.prompts import Point, Prediction, Prompts
+from naslora_trainer.prompts import Point, Prediction, Prompts, Stroke
 
-Mode = Literal["click", "box", "brush", "off"]
+Mode = Literal["click", "box", "scribble", "brush", "off"]
 IMAGE, OBJECTS, PREVIEW, POSITIVE, NEGATIVE, BOX = "Image", "Objects", "Preview", "Clicks +", "Clicks -", "Box"
+ALONG, BESIDE = "Scribbles +", "Scribbles -"
+#: The layers whose content is prompts.
+PROMPTS = (POSITIVE, NEGATIVE, BOX, ALONG, BESIDE)
 #: Blue and orange stay apart for colour-blind eyes; the symbols tell them apart without colour.
 POSITIVE_COLOR, NEGATIVE_COLOR, PREVIEW_COLOR = "#2f9cf4", "#ff8c1a", (1.0, 0.85, 0.1, 1.0)
 #: A stroke is saved when the hand has rested so long, in ms.
@@ -46,6 +48,8 @@ class Canvas(QObject):
         self._order: tuple[Point, ...] = ()
         self._own_change = False
         self._dragging = False
+        #: Whether the newest stroke is along the background.
+        self._drawn_negative = False
         self._rest = QTimer(self, singleShot=True, interval=BRUSH_REST_MS)
         self._rest.timeout.connect(self.flush)
         self._read = QTimer(self, singleShot=True, interval=0)
@@ -68,9 +72,10 @@ class Canvas(QObject):
             points = Points(ndim=2, name=key, size=size, face_color=color, border_color="white", symbol=symbol, **place)
             self.layers[key] = self._add(points)
         edge = max(1.0, max(labels.shape) / 200)
-        box = Shapes(ndim=2, name=BOX, edge_color=POSITIVE_COLOR, face_color="transparent", edge_width=edge, **place)
-        self.layers[BOX] = self._add(box)
-        for key in (POSITIVE, NEGATIVE, BOX):
+        for key, color in ((BESIDE, NEGATIVE_COLOR), (ALONG, POSITIVE_COLOR), (BOX, POSITIVE_COLOR)):
+            drawn = Shapes(ndim=2, name=key, edge_color=color, face_color="transparent", edge_width=edge, **place)
+            self.layers[key] = self._add(drawn)
+        for key in PROMPTS:
             self.layers[key].events.data.connect(self._on_prompt_layer)
         for name in TRANSFORM:
             getattr(self.layers[IMAGE].events, name).connect(self._follow_image)
@@ -96,14 +101,14 @@ class Canvas(QObject):
             self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
 
     def set_mode(self, mode: Mode) -> None:
-        """Choose what the mouse does: click prompts, draw a box, or paint on the objects."""
+        """Choose what the mouse does: click prompts, draw a box, scribble, or paint on the objects."""
         self.mode = mode
-        key = {"click": POSITIVE, "box": BOX, "brush": OBJECTS}.get(mode)
+        key = {"click": POSITIVE, "box": BOX, "scribble": ALONG, "brush": OBJECTS}.get(mode)
         if key is None or not self.present(key):
             return
         layer = self.layers[key]
         self.viewer.layers.selection.active = layer
-        layer.mode = {"click": "pan_zoom", "box": "add_rectangle", "brush": "paint"}[mode]
+        layer.mode = {"click": "pan_zoom", "box": "add_rectangle", "scribble": "add_path", "brush": "paint"}[mode]
         if isinstance(layer, Labels):
             layer.selected_label = int(layer.data.max()) + 1
 
@@ -123,6 +128,10 @@ class Canvas(QObject):
                     self.layers[key].data = data
             if self.present(BOX) and self._box() != prompts.box:
                 self._draw_box(prompts)
+            for key, wanted in ((ALONG, 1), (BESIDE, 0)):
+                strokes = [stroke for stroke in prompts.strokes if stroke.label == wanted]
+                if self.present(key) and self._strokes(key, wanted) != strokes:
+                    self._draw_strokes(self.layers[key], strokes)
 
     def show_preview(self, prediction: Prediction | None) -> None:
         """Draw the newest answer, or none."""
@@ -206,7 +215,8 @@ class Canvas(QObject):
         while event.type == "mouse_move":
             yield
         self._dragging = False
-        if not navigating and layer in (self.layers.get(key) for key in (POSITIVE, NEGATIVE, BOX)):
+        if not navigating and layer in (self.layers.get(key) for key in PROMPTS):
+            self._drawn_negative = negative and self.mode == "scribble"
             self._read.start()
         if self.mode != "click" or not navigating or np.abs(np.array(event.pos) - start).max() > 4:
             return
@@ -222,16 +232,48 @@ class Canvas(QObject):
 
     def _read_prompts(self) -> None:
         """Make prompts of what is in the layers; clicks keep the order in which they were made."""
+        self._end_stroke()
         found: dict[Point, int] = {}
         for key, label in ((POSITIVE, 1), (NEGATIVE, 0)):
             if self.present(key):
                 found |= {(float(row), float(col)): label for row, col in self.layers[key].data}
         kept = [p for p in self._order if p in found]
         ordered = (*kept, *(p for p in found if p not in kept))
-        prompts = Prompts(points=ordered, labels=tuple(found[p] for p in ordered))
-        box = self._box()
+        strokes = (*self._strokes(ALONG, 1), *self._strokes(BESIDE, 0))
         self._order = ordered
-        self.prompts_edited.emit(prompts if box is None else replace(prompts, box=box))
+        self.prompts_edited.emit(Prompts(ordered, tuple(found[p] for p in ordered), self._box(), strokes=strokes))
+
+    def _end_stroke(self) -> None:
+        """End a path that napari would go on with. One drawn with Shift is the background's, a tap is a click."""
+        if self.mode != "scribble" or not (self.present(ALONG) and self.present(BESIDE)):
+            return
+        layer: Any = self.layers[ALONG]
+        with self._silent():
+            layer.mode = "pan_zoom"
+            newest = np.asarray(layer.data[-1])[:, -2:] if len(layer.data) else np.zeros((0, 2))
+            tapped = len(newest) > 0 and not np.ptp(newest, axis=0).any()
+            if tapped or (len(newest) and self._drawn_negative):
+                layer.selected_data = {len(layer.data) - 1}
+                layer.remove_selected()
+                if tapped:
+                    self.add_click(NEGATIVE if self._drawn_negative else POSITIVE, newest[0])
+                else:
+                    self.layers[BESIDE].add_paths([newest])
+            layer.mode = "add_path"
+        self._drawn_negative = False
+
+    def _strokes(self, key: str, label: int) -> list[Stroke]:
+        """Return the scribbles of a layer."""
+        shapes = self.layers[key].data if self.present(key) else []
+        paths = (np.asarray(shape)[:, -2:] for shape in shapes)
+        return [Stroke(tuple((float(row), float(col)) for row, col in path), label) for path in paths]
+
+    def _draw_strokes(self, layer: Any, strokes: list[Stroke]) -> None:
+        layer.selected_data = set()
+        layer.data = []
+        if strokes:
+            # a path of napari has two corners at least
+            layer.add_paths([np.array(s.points if len(s.points) > 1 else s.points * 2) for s in strokes])
 
     def _box(self) -> tuple[float, float, float, float] | None:
         """The newest shape as a box; older ones are taken away."""

@@ -37,16 +37,23 @@ def click(
     QTest.mouseClick(canvas_widget(viewer), button, modifiers, position)
 
 
-def drag(viewer: Viewer, layer: Layer, start: Sequence[float], end: Sequence[float], steps: int = 6) -> None:
+def drag(
+    viewer: Viewer,
+    layer: Layer,
+    start: Sequence[float],
+    end: Sequence[float],
+    steps: int = 6,
+    modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+) -> None:
     """Press at ``start`` (row, col), move in ``steps`` steps, release at ``end``."""
     widget = canvas_widget(viewer)
     first, last = canvas_position(viewer, layer, start), canvas_position(viewer, layer, end)
     QTest.mouseMove(widget, first)
-    QTest.mousePress(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, first)
+    QTest.mousePress(widget, Qt.MouseButton.LeftButton, modifiers, first)
     for i in range(1, steps + 1):
         QTest.mouseMove(widget, first + (last - first) * i / steps)
         QApplication.processEvents()
-    QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, last)
+    QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, modifiers, last)
 
 
 def press(viewer: Viewer, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:

@@ -37,6 +37,7 @@ class Keys:
             "G": dock.objects.give_class,
             "C": lambda: dock.set_mode("click"),
             "B": lambda: dock.set_mode("box"),
+            "S": lambda: dock.set_mode("scribble"),
             "P": lambda: dock.set_mode("brush"),
             "PageUp": lambda: dock.open_panel.step(-1),
             "PageDown": lambda: dock.open_panel.step(1),

@@ -14,11 +14,13 @@ from .widgets import Panel, button, wrapped
 MODES = {
     "click": ("Click", "Left: on the object. Right, or Shift + left: background. (key C)"),
     "box": ("Box", "Drag a box around the object (key B)"),
+    "scribble": ("Scribble", "Draw along the object. With Shift: along the background. (key S)"),
     "brush": ("Brush", "Paint or erase on the accepted objects (key P)"),
 }
 HINTS = {
     "click": "Left click: object. Right click: background.",
     "box": "Drag from one corner of the object to the other.",
+    "scribble": "Draw along the object; with Shift along the background.",
     "brush": "Paint on the objects; a stroke on background makes a new one. E erases.",
 }
 ADD_CLASS = "New class…"

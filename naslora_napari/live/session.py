@@ -121,7 +121,8 @@ class AnnotationSession:
     def tidy(self) -> None:
         """Take specks, holes and ragged edges out of the preview (see :func:`naslora_napari.live.tidy.tidied`)."""
         if self.preview is not None:
-            clicks = [p for p, label in zip(self.prompts.points, self.prompts.labels, strict=True) if label]
+            asked = self.prompts.checked(self.labels.shape).as_clicks()  # type: ignore[arg-type]
+            clicks = [p for p, label in zip(asked.points, asked.labels, strict=True) if label]
             self._preview(replace(self.preview, mask=tidied(self.preview.mask, clicks)))
 
     def discard(self) -> None:

@@ -16,7 +16,8 @@ from naslora_trainer.files import write_bytes
 from .records import Annotation, ObjectInfo, Source, prompts_from_json, prompts_to_json
 
 SCHEMA = "naslora-annotation"
-VERSION = 1
+#: 2 has strokes among the prompts; 1 is still read.
+VERSION = 2
 KIND = "annotation file"
 
 NUMBERS = ("id", "class")

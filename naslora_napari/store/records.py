@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from naslora_trainer.prompts import Prompts
+from naslora_trainer.prompts import Prompts, Stroke
 
 Source = Literal["prompt", "brush", "import"]
 SOURCES: tuple[Source, ...] = ("prompt", "brush", "import")
@@ -110,6 +110,7 @@ def prompts_to_json(prompts: Prompts | None) -> str:
         "points": [[float(row), float(col)] for row, col in prompts.points],
         "labels": [int(label) for label in prompts.labels],
         "box": None if prompts.box is None else [float(edge) for edge in prompts.box],
+        "strokes": [[int(s.label), [[float(row), float(col)] for row, col in s.points]] for s in prompts.strokes],
     }
     return json.dumps(content, allow_nan=False)
 
@@ -125,16 +126,25 @@ def prompts_from_json(text: str) -> Prompts | None:
     if not text:
         return None
     content = json.loads(text)
-    if not isinstance(content, dict) or set(content) != {"points", "labels", "box"}:
+    if not isinstance(content, dict) or {"strokes", *content} != {"points", "labels", "box", "strokes"}:
         raise ValueError("not prompts")
     points = tuple((row, col) for row, col in (_numbers(point, 2) for point in content["points"]))
     labels = content["labels"]
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise ValueError("click labels are not whole numbers")
-    if content["box"] is None:
-        return Prompts(points, tuple(labels))
-    row0, col0, row1, col1 = _numbers(content["box"], 4)
-    return Prompts(points, tuple(labels), (row0, col0, row1, col1))
+    box = None
+    if content["box"] is not None:
+        row0, col0, row1, col1 = _numbers(content["box"], 4)
+        box = (row0, col0, row1, col1)
+    strokes = tuple(_stroke(label, corners) for label, corners in content.get("strokes", ()))
+    return Prompts(points, tuple(labels), box, strokes=strokes)
+
+
+def _stroke(label: Any, corners: Any) -> Stroke:
+    """Return a stroke of JSON values, or raise ValueError."""
+    if type(label) is not int or not isinstance(corners, list):
+        raise ValueError("not a stroke")
+    return Stroke(tuple((row, col) for row, col in (_numbers(corner, 2) for corner in corners)), label)
 
 
 def _numbers(values: Any, count: int) -> list[float]:

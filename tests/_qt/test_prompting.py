@@ -6,10 +6,11 @@ import numpy as np
 from qtpy.QtCore import Qt
 
 from naslora_napari._qt import driving
+from naslora_napari.store import Project
 from naslora_trainer.prompts import box_of, deepest_point
 from naslora_trainer.scores import dice
 
-from .conftest import SECOND, Window, large_objects
+from .conftest import FIRST, SECOND, Window, large_objects
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -117,3 +118,46 @@ def test_a_stroke_of_the_brush_is_saved(window: Window) -> None:
     window.until(lambda: bool(window.on_disk().any()))
     assert window.on_disk()[row, col - 6 : col + 7].all()
     assert np.array_equal(window.on_disk(), window.dock.canvas.layers["Objects"].data)
+
+
+def test_scribbles_along_the_object_and_the_background(window: Window) -> None:
+    target = large_objects()[0]
+    row, col = deepest_point(target)
+    session = window.dock.session
+    assert session is not None
+    window.press(Qt.Key.Key_S)
+    driving.drag(window.viewer, window.image, (row - 4, col), (row + 4, col))
+    window.until(lambda: session.preview is not None)
+    window.settle()
+    (stroke,) = session.prompts.strokes
+    assert stroke.label == 1 and np.abs(np.subtract(stroke.points[0], (row - 4, col))).max() < 1
+    assert dice(window.answer().mask, target) > 0.5
+
+    away = deepest_point(~target)
+    driving.drag(window.viewer, window.image, (away[0] - 4, away[1]), (away[0] + 4, away[1]), modifiers=SHIFT)
+    window.until(lambda: len(session.prompts.strokes) == 2)
+    window.settle()
+    assert [stroke.label for stroke in session.prompts.strokes] == [1, 0]
+    layers = window.dock.canvas.layers
+    assert [len(layers[name].data) for name in ("Scribbles +", "Scribbles -")] == [1, 1]
+
+    layers["Scribbles +"].selected_data = {0}
+    layers["Scribbles +"].remove_selected()
+    window.until(lambda: not window.preview.any())
+    window.press(Qt.Key.Key_U)
+    assert window.preview.any() and len(layers["Scribbles +"].data) == 1
+    mask = window.preview
+    window.press(Qt.Key.Key_A)
+    assert np.array_equal(window.on_disk() > 0, mask)
+    assert not len(layers["Scribbles +"].data) and not len(layers["Scribbles -"].data)
+    assert len(Project.open(window.dock.project.path).annotation(FIRST).objects[1].prompts.strokes) == 2  # type: ignore[union-attr]
+
+
+def test_a_tap_in_scribble_mode_is_a_click(window: Window) -> None:
+    point = deepest_point(large_objects()[0])
+    window.press(Qt.Key.Key_S)
+    window.click(point)
+    window.click((2, 2), modifiers=SHIFT)
+    session = window.dock.session
+    assert session is not None and not session.prompts.strokes and session.prompts.labels == (1, 0)
+    assert np.abs(np.subtract(session.prompts.points[0], point)).max() < 1 and window.preview.any()

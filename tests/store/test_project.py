@@ -20,7 +20,7 @@ from naslora_napari.store.records import Annotation
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import objects_of, read_snapshot
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prompts
+from naslora_trainer.prompts import Prompts, Stroke
 
 SHAPE = (40, 30)
 
@@ -48,7 +48,8 @@ def h5_of(project: Project, name: str = "a") -> Path:
 
 
 def test_objects_are_there_after_a_restart(project: Project) -> None:
-    prompts = Prompts(((3.5, 4.0), (9.0, 1.0)), (1, 0), (1.0, 2.0, 8.0, 9.0))
+    strokes = (Stroke(((1.5, 2.0), (3.0, 4.0))), Stroke(((8.0, 8.0),), 0))
+    prompts = Prompts(((3.5, 4.0), (9.0, 1.0)), (1, 0), (1.0, 2.0, 8.0, 9.0), strokes=strokes)
     first = project.add_object("a", square(2, 8), ObjectInfo(2, "prompt", "litemedsam+1", "", "ada", prompts))
     second = project.add_object("a", square(5, 12), ObjectInfo())
     found = Project.open(project.path).annotation("a")

@@ -16,7 +16,7 @@ from naslora_napari.store import ObjectInfo, Project
 from naslora_napari.store.names import safe_name, unique_name
 from naslora_napari.store.records import prompts_from_json, prompts_to_json
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prompts
+from naslora_trainer.prompts import Prompts, Stroke
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 CLICK = st.tuples(st.tuples(NUMBER, NUMBER), st.integers(0, 1))
@@ -122,10 +122,22 @@ def test_an_edited_manifest_is_refused_by_field(project: Project, old: str, new:
     assert str(path) in str(caught.value)
 
 
-@given(st.lists(CLICK, max_size=5), st.none() | st.tuples(NUMBER, NUMBER, NUMBER, NUMBER))
-def test_prompts_come_back_bit_by_bit(clicks: list[tuple[tuple[float, float], int]], box: tuple | None) -> None:
-    prompts = Prompts(tuple(point for point, _ in clicks), tuple(label for _, label in clicks), box)
+@given(st.lists(CLICK, max_size=5), st.none() | st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), st.lists(CLICK, max_size=3))
+def test_prompts_come_back_bit_by_bit(
+    clicks: list[tuple[tuple[float, float], int]],
+    box: tuple | None,
+    ends: list[tuple[tuple[float, float], int]],
+) -> None:
+    strokes = tuple(Stroke((point, (0.5, 0.25)), label) for point, label in ends)
+    prompts = Prompts(tuple(point for point, _ in clicks), tuple(label for _, label in clicks), box, strokes=strokes)
     assert prompts_from_json(prompts_to_json(prompts)) == prompts
+
+
+def test_prompts_of_the_first_version_are_read() -> None:
+    assert prompts_from_json('{"points": [[1.0, 2.0]], "labels": [1], "box": null}') == Prompts(((1.0, 2.0),), (1,))
+    for strokes in ("[[2, [[1.0, 2.0]]]]", "[[1, []]]", "[[1, [[1.0]]]]", "[[true, [[1.0, 2.0]]]]"):
+        with pytest.raises(ValueError, match="stroke|not 2 numbers"):
+            prompts_from_json(f'{{"points": [], "labels": [], "box": null, "strokes": {strokes}}}')
 
 
 @given(st.text(max_size=300), st.lists(st.sampled_from(["a", "A", "con", "x_a", "é", "b/a", ".."]), max_size=12))

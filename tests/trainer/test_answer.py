@@ -8,7 +8,7 @@ from segment_anything.modeling import Sam
 from naslora_trainer.answer import answer
 from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.evaluate import answer_all, evaluate
-from naslora_trainer.prompts import Prompts, box_of, deepest_point
+from naslora_trainer.prompts import Prompts, Stroke, box_of, deepest_point
 from naslora_trainer.scores import dice
 
 
@@ -33,6 +33,13 @@ def test_a_box_is_sam_predictors_own_answer(predictor: SamPredictor, target: np.
     assert np.array_equal(mine.mask, masks[0]) and mine.score == pytest.approx(float(scores[0]))
     assert mine.version == "v1" and mine.low_res.shape == (1, 256, 256)
     assert dice(mine.mask, target) > 0.7
+
+
+def test_a_stroke_is_asked_as_clicks_along_it(predictor: SamPredictor) -> None:
+    stroke = Stroke(((10.0, 40.0), (14.0, 40.0)))
+    points = [(row, 40.0) for row in (10.0, 11.0, 12.0, 13.0, 14.0)]
+    mine = answer(predictor, Prompts(strokes=(stroke,)), ("point",))
+    assert np.array_equal(mine.mask, answer(predictor, Prompts(tuple(points), (1,) * 5), ("point",)).mask)
 
 
 def test_points_are_row_and_column(predictor: SamPredictor) -> None:

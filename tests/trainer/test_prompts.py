@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prompts, box_of, deepest_point, jitter_box, next_click, random_click
+from naslora_trainer.prompts import Prompts, Stroke, box_of, deepest_point, jitter_box, next_click, random_click
 from naslora_trainer.scores import dice, iou
 
 masks = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).random((13, 17)) < 0.4)
@@ -77,3 +77,23 @@ def test_scores_are_symmetric_and_consistent(a: np.ndarray, b: np.ndarray) -> No
     assert dice(a, b) == dice(b, a)
     assert iou(a, b) <= dice(a, b) <= 1
     assert iou(a, a) == dice(a, a) == 1
+
+
+def test_a_stroke_becomes_clicks_along_it() -> None:
+    stroke = Stroke(((0.0, 0.0), (0.0, 6.0), (2.0, 6.0)))
+    assert stroke.clicks() == ((0.0, 0.0), (0.0, 2.0), (0.0, 4.0), (0.0, 6.0), (2.0, 6.0))
+    assert Stroke(((3.0, 4.0),)).clicks() == Stroke(((3.0, 4.0), (3.0, 4.0))).clicks() == ((3.0, 4.0),)
+    asked = Prompts(((9.0, 9.0),), (0,), strokes=(stroke, Stroke(((5.0, 5.0),), 0)))
+    found = asked.as_clicks()
+    assert found.points == ((9.0, 9.0), *stroke.clicks(), (5.0, 5.0)) and found.labels == (0, 1, 1, 1, 1, 1, 0)
+    assert not found.strokes and not asked.empty and Prompts(strokes=(Stroke(((1.0, 1.0),), 0),)).empty
+
+
+def test_a_stroke_that_leaves_the_image_goes_along_its_border() -> None:
+    inside = Prompts(strokes=(Stroke(((5.0, 5.0), (5.0, 50.0))),)).checked((10, 20))
+    assert inside.strokes[0].points == ((5.0, 5.0), (5.0, 19.0))
+    with pytest.raises(UserError, match="scribble is outside"):
+        Prompts(strokes=(Stroke(((50.0, 50.0), (60.0, 60.0))),)).checked((10, 20))
+    for points, label in (((), 1), (((1.0, 1.0),), 2)):
+        with pytest.raises(ValueError, match="stroke"):
+            Stroke(points, label)

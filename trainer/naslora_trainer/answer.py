@@ -40,7 +40,8 @@ def answer(
         The prompts are empty.
     """
     if prompts.empty:
-        raise ValueError("there is no positive click and no box to answer")
+        raise ValueError("there is no positive click or stroke and no box to answer")
+    prompts = prompts.as_clicks()
     if "point" not in learned:
         if prompts.box is None:
             return click_as_boxes(predictor, prompts, version)

@@ -17,6 +17,38 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
 
+#: A stroke is handed to the model as so many clicks along it; training shows it three to five.
+STROKE_CLICKS = 5
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line drawn by hand.
+
+    Attributes
+    ----------
+    points : tuple of (row, col)
+        Its corners, at least one.
+    label : int
+        1 along the object, 0 along the background.
+    """
+
+    points: tuple[Point, ...]
+    label: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.points or self.label not in (0, 1):
+            raise ValueError("a stroke has points, and the label 1 (on the object) or 0 (background)")
+
+    def clicks(self) -> tuple[Point, ...]:
+        """Return :data:`STROKE_CLICKS` points along it, equally far from each other, from one end to the other."""
+        corners = np.array(self.points, float)
+        along = np.concatenate([[0.0], np.hypot(*np.diff(corners, axis=0).T).cumsum()])
+        where = np.linspace(0, along[-1], STROKE_CLICKS) if along[-1] else np.zeros(1)
+        rows, cols = (np.interp(where, along, corners[:, axis]) for axis in (0, 1))
+        return tuple((float(row), float(col)) for row, col in zip(rows, cols, strict=True))
+
+
 @dataclass(frozen=True)
 class Prompts:
     """The prompts for one object.
@@ -31,12 +63,15 @@ class Prompts:
         Opposite corners of a box around the object.
     mask : ndarray or None
         Low-resolution logits of an earlier answer, ``(1, 256, 256)`` float32.
+    strokes : tuple of Stroke
+        Scribbles along the object or the background.
     """
 
     points: tuple[Point, ...] = ()
     labels: tuple[int, ...] = ()
     box: Box | None = None
     mask: np.ndarray | None = None
+    strokes: tuple[Stroke, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.points) != len(self.labels):
@@ -46,24 +81,32 @@ class Prompts:
 
     @property
     def empty(self) -> bool:
-        """True when nothing points at an object (negative clicks alone do not)."""
-        return self.box is None and 1 not in self.labels
+        """True when nothing points at an object (negative clicks and strokes alone do not)."""
+        return self.box is None and 1 not in self.labels and not any(stroke.label for stroke in self.strokes)
 
     def with_click(self, point: Point, label: int = 1) -> Prompts:
         """Return the prompts with one more click."""
         return replace(self, points=(*self.points, point), labels=(*self.labels, label))
 
+    def as_clicks(self) -> Prompts:
+        """Return the prompts with clicks in place of the strokes, as the model is asked."""
+        along = [(point, stroke.label) for stroke in self.strokes for point in stroke.clicks()]
+        points = (*self.points, *(point for point, _ in along))
+        return replace(self, points=points, labels=(*self.labels, *(label for _, label in along)), strokes=())
+
     def checked(self, shape: tuple[int, int]) -> Prompts:
         """Return the prompts in canonical form for an image of ``shape`` (rows, columns).
 
-        A box gets its corners in order and is cut at the image border.
+        A box gets its corners in order and is cut at the image border; a stroke that leaves the image goes along the
+        border.
 
         Raises
         ------
         UserError
-            A click is outside the image or not finite, or the box has no area inside the image.
+            A click is outside the image or not finite, a stroke is outside, or the box has no area inside the image.
         """
         height, width = shape
+        strokes = tuple(_inside(stroke, height, width) for stroke in self.strokes)
         for row, col in self.points:
             if not (-0.5 <= row < height - 0.5 + 1e-6 and -0.5 <= col < width - 0.5 + 1e-6):
                 raise UserError(
@@ -71,7 +114,7 @@ class Prompts:
                     "Click on the object inside the image.",
                 )
         if self.box is None:
-            return self
+            return replace(self, strokes=strokes)
         row0, row1 = sorted((self.box[0], self.box[2]))
         col0, col1 = sorted((self.box[1], self.box[3]))
         row0, row1 = max(row0, 0.0), min(row1, float(height))
@@ -81,7 +124,16 @@ class Prompts:
                 "The box has no area inside the image.",
                 "Drag a box from one corner of the object to the other.",
             )
-        return replace(self, box=(row0, col0, row1, col1))
+        return replace(self, box=(row0, col0, row1, col1), strokes=strokes)
+
+
+def _inside(stroke: Stroke, height: int, width: int) -> Stroke:
+    """Return a stroke with its corners moved into the image."""
+    corners = np.array(stroke.points, float)
+    moved = corners.clip(0, [height - 1, width - 1])
+    if not (np.abs(moved - corners) <= 0.5).all(axis=1).any():
+        raise UserError("The scribble is outside the image.", "Draw along the object inside the image.")
+    return replace(stroke, points=tuple((float(row), float(col)) for row, col in moved))
 
 
 @dataclass(frozen=True)
