@@ -45,6 +45,8 @@ class Canvas(QObject):
         self.viewer = viewer
         self.mode: Mode = "click"
         self.layers: dict[str, Layer] = {}
+        #: Whether the brush leaves the pixels of other objects alone.
+        self.keep_others = False
         self._order: tuple[Point, ...] = ()
         self._own_change = False
         self._dragging = False
@@ -83,6 +85,7 @@ class Canvas(QObject):
         self.layers[OBJECTS].events.paint.connect(self._on_paint)
         self.viewer.reset_view()
         self.set_mode(self.mode)
+        self.set_keep_others(self.keep_others)
 
     def clear(self) -> None:
         """Save a stroke that waits, and take the layers down."""
@@ -111,6 +114,12 @@ class Canvas(QObject):
         layer.mode = {"click": "pan_zoom", "box": "add_rectangle", "scribble": "add_path", "brush": "paint"}[mode]
         if isinstance(layer, Labels):
             layer.selected_label = int(layer.data.max()) + 1
+
+    def set_keep_others(self, keep: bool) -> None:
+        """Choose whether the brush leaves the pixels of other objects alone."""
+        self.keep_others = keep
+        if self.present(OBJECTS):
+            self.layers[OBJECTS].preserve_labels = keep
 
     def present(self, key: str) -> bool:
         """True while the person has not deleted the layer."""

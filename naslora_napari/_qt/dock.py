@@ -15,12 +15,13 @@ from naslora_trainer.errors import UserError
 from naslora_trainer.prompts import Prediction, Prompts
 
 from ..live import AnnotationSession, LivePredictor
+from ..live.session import Overlap
 from .batch_panel import BatchPanel
 from .batching import Batching
 from .canvas import Canvas
+from .editing import Editing
 from .keys import Keys
 from .notify import report, warn
-from .objects import ObjectActions
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
@@ -71,12 +72,12 @@ class NasLoraDock(QWidget):
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
         self._closed = False
         self._window_closes = False
+        self.editing = Editing(self)
         self._lay_out()
         self._connect()
-        self.objects = ObjectActions(self)
         self._keys = Keys(napari_viewer, self)
-        self.model_tasks.run(self.predictor.load, lambda _: self._show_state(), self._model_failed)
-        self._show_state()
+        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self._model_failed)
+        self.show_state()
 
     @property
     def busy(self) -> bool:
@@ -112,38 +113,6 @@ class NasLoraDock(QWidget):
         """Choose what the mouse does: ``click``, ``box`` or ``brush``."""
         self.prompt_panel.check_mode(mode)
         self.canvas.set_mode(mode)  # type: ignore[arg-type]
-
-    def accept(self) -> None:
-        """Save the preview as an object."""
-        if self.session is not None:
-            self._try(self.session.accept)
-
-    def discard(self) -> None:
-        """Forget prompts and preview."""
-        if self.session is not None:
-            self.session.discard()
-
-    def next_candidate(self) -> None:
-        """Show another mask of the model's answer."""
-        if self.session is not None:
-            self.session.next_candidate()
-
-    def tidy(self) -> None:
-        """Take specks, holes and ragged edges out of the preview."""
-        if self.session is not None:
-            self.session.tidy()
-
-    def undo(self) -> None:
-        """Take back the last step; the image it was made on is opened for that."""
-        self.canvas.flush()
-        if self.session is not None:
-            self._on_image(self.session.undo_image, self.session.undo)
-
-    def redo(self) -> None:
-        """Do again what was taken back last; the image it was made on is opened for that."""
-        self.canvas.flush()
-        if self.session is not None:
-            self._on_image(self.session.redo_image, self.session.redo)
 
     def close_down(self) -> None:
         """Save what is painted, end children and threads."""
@@ -216,21 +185,22 @@ class NasLoraDock(QWidget):
             asked.connect(self.open_project)
         self.open_panel.image_chosen.connect(self.show_image)
         self.prompt_panel.mode_chosen.connect(self.set_mode)
-        self.prompt_panel.accepted.connect(self.accept)
-        self.prompt_panel.discarded.connect(self.discard)
-        self.prompt_panel.undone.connect(self.undo)
-        self.prompt_panel.redone.connect(self.redo)
-        self.prompt_panel.tidied.connect(self.tidy)
-        self.prompt_panel.next_asked.connect(self.next_candidate)
+        self.prompt_panel.accepted.connect(self.editing.accept)
+        self.prompt_panel.discarded.connect(self.editing.discard)
+        self.prompt_panel.undone.connect(self.editing.undo)
+        self.prompt_panel.redone.connect(self.editing.redo)
+        self.prompt_panel.tidied.connect(self.editing.tidy)
+        self.prompt_panel.next_asked.connect(self.editing.next_candidate)
         self.prompt_panel.class_chosen.connect(self._choose_class)
+        self.prompt_panel.overlap_chosen.connect(self._choose_overlap)
         self.prompt_panel.class_added.connect(self._add_class)
         self.canvas.prompts_edited.connect(self._on_prompts_edited)
         self.canvas.labels_painted.connect(self._on_painted)
         self.training.finished.connect(self.trained)
         self.training.swapped.connect(self._on_swapped)
         self.batching.finished.connect(self.batchFinished)
-        self.model_tasks.changed.connect(self._show_state)
-        self.file_tasks.changed.connect(self._show_state)
+        self.model_tasks.changed.connect(self.show_state)
+        self.file_tasks.changed.connect(self.show_state)
         self.destroyed.connect(lambda: log.debug("dock destroyed"))
 
     def _use_project(self, opened: Opened) -> None:
@@ -240,6 +210,7 @@ class NasLoraDock(QWidget):
             more = f" (and {len(opened.left_out) - 1} more)" if len(opened.left_out) > 1 else ""
             warn(f"Left out: {opened.left_out[0]}{more}")
         self.session = AnnotationSession(project)
+        self.session.overlap = self.prompt_panel.overlap_box.currentData()
         self.session.prompts_changed.connect(self._on_prompts)
         self.session.preview_changed.connect(self._on_preview)
         self.session.labels_changed.connect(self._on_labels)
@@ -288,7 +259,7 @@ class NasLoraDock(QWidget):
     def _on_prompts(self, prompts: Prompts) -> None:
         self.canvas.show_prompts(prompts)
         self._ask_model()
-        self._show_state()
+        self.show_state()
 
     def _ask_model(self) -> None:
         """Answer the current prompts in the model's thread; only the newest waiting question counts."""
@@ -305,14 +276,14 @@ class NasLoraDock(QWidget):
 
     def _on_preview(self, prediction: Prediction | None) -> None:
         self.canvas.show_preview(prediction)
-        self._show_state()
+        self.show_state()
         self.previewChanged.emit()
 
     def _on_labels(self, ids: tuple[int, ...]) -> None:
         if self.session is not None:
             self.canvas.show_labels(self.session.labels)
         self._show_counts()
-        self._show_state()
+        self.show_state()
 
     def _on_painted(self, labels: np.ndarray) -> None:
         session = self.session
@@ -320,7 +291,7 @@ class NasLoraDock(QWidget):
             return
         if self._try(lambda: session.brush(labels)):
             self._show_counts()
-            self._show_state()
+            self.show_state()
 
     def show_class(self) -> None:
         """Show the class of the next object."""
@@ -334,11 +305,16 @@ class NasLoraDock(QWidget):
 
     def _on_swapped(self) -> None:
         self._ask_model()
-        self._show_state()
+        self.show_state()
 
     def _choose_class(self, class_id: int) -> None:
         if self.session is not None:
             self.session.class_id = class_id
+
+    def _choose_overlap(self, overlap: Overlap) -> None:
+        self.canvas.set_keep_others(overlap == "background")
+        if self.session is not None:
+            self.session.overlap = overlap
 
     def _add_class(self, name: str) -> None:
         if self.project is None or self.session is None:
@@ -347,14 +323,6 @@ class NasLoraDock(QWidget):
         if info is not None:
             self.session.class_id = info.id
             self.show_class()
-
-    def _on_image(self, name: str, step: Callable[[], Any]) -> None:
-        """Take a step on the image it belongs to."""
-        if self.session is not None and name == self.session.name:
-            self._try(step)
-            self._show_state()
-        elif name:
-            self.show_image(name, step)
 
     def _try(self, action: Any) -> Any:
         try:
@@ -374,7 +342,8 @@ class NasLoraDock(QWidget):
     def _tell(self, message: str) -> None:
         self.status.setText(f"{message}\nModel: {self.predictor.version}")
 
-    def _show_state(self) -> None:
+    def show_state(self) -> None:
+        """Show what can be done now."""
         if self._closed:
             return
         session = self.session

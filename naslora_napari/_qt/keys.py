@@ -25,16 +25,16 @@ class Keys:
     def __init__(self, viewer: Viewer, dock: NasLoraDock) -> None:
         self._viewer = viewer
         actions = {
-            "A": dock.accept,
-            "Enter": dock.accept,
-            "Escape": dock.discard,
-            "U": dock.undo,
-            "Y": dock.redo,
-            "N": dock.next_candidate,
-            "T": dock.tidy,
-            "R": dock.objects.reopen,
-            "X": dock.objects.delete,
-            "G": dock.objects.give_class,
+            "A": dock.editing.accept,
+            "Enter": dock.editing.accept,
+            "Escape": dock.editing.discard,
+            "U": dock.editing.undo,
+            "Y": dock.editing.redo,
+            "N": dock.editing.next_candidate,
+            "T": dock.editing.tidy,
+            "R": dock.editing.reopen,
+            "X": dock.editing.delete,
+            "G": dock.editing.give_class,
             "C": lambda: dock.set_mode("click"),
             "B": lambda: dock.set_mode("box"),
             "S": lambda: dock.set_mode("scribble"),
@@ -44,7 +44,7 @@ class Keys:
         }
         self._actions = actions
         #: Those of layers only: the viewer's own are napari's.
-        self._of_layers = {**actions, "Control-Z": dock.undo, "Control-Shift-Z": dock.redo}
+        self._of_layers = {**actions, "Control-Z": dock.editing.undo, "Control-Shift-Z": dock.editing.redo}
         self._layers: list[tuple[Layer, dict[Any, Any]]] = []
         for key, action in actions.items():
             viewer.bind_key(key, lambda _viewer, action=action: action(), overwrite=True)

@@ -23,6 +23,11 @@ HINTS = {
     "scribble": "Draw along the object; with Shift along the background.",
     "brush": "Paint on the objects; a stroke on background makes a new one. E erases.",
 }
+OVERLAPS = {
+    "keep": "New objects stay off accepted ones",
+    "overwrite": "New objects overwrite accepted ones",
+    "background": "Masks and brush stay off accepted ones",
+}
 ADD_CLASS = "New class…"
 
 
@@ -38,6 +43,7 @@ class PromptPanel(Panel):
     tidied = Signal()
     class_chosen = Signal(int)
     class_added = Signal(str)
+    overlap_chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__("2  Prompt and correct")
@@ -60,6 +66,12 @@ class PromptPanel(Panel):
         row.addWidget(QLabel("Class"))
         row.addWidget(self.class_box, 1)
         self.rows.addLayout(row)
+        self.overlap_box = QComboBox()
+        self.overlap_box.setToolTip("What happens where a new object meets accepted ones")
+        for overlap, text in OVERLAPS.items():
+            self.overlap_box.addItem(text, overlap)
+        self.overlap_box.activated.connect(lambda _: self.overlap_chosen.emit(self.overlap_box.currentData()))
+        self.add(self.overlap_box)
         self.accept_button = button("Accept (A)", self.accepted.emit, "Save the mask as an object (A or Enter)")
         self.discard_button = button("Discard (Esc)", self.discarded.emit, "Forget prompts and mask")
         self.tidy_button = button("Tidy (T)", self.tidied.emit, "Take out specks, holes and ragged edges")

@@ -180,7 +180,7 @@ class Loop:
         self._tile_of(outlines, key, "a click on an unseen image, before")
         self.tiles.append(self.tiles.pop(-2))  # before comes first
         self._roll_back(after[key], "The new model did not answer as before.")
-        self.dock.discard()
+        self.dock.editing.discard()
 
     def batch(self) -> int:
         """Segment the folder with the button and look at the result; return how many objects were found."""
@@ -219,7 +219,7 @@ class Loop:
         self.result = event
         self.swap_ms = 1000 * (event["arrived"] - event["time"])
         self.swap_gap_ms = 1000 * self.dock.predictor.swap_seconds
-        self.dock.discard()
+        self.dock.editing.discard()
 
     def _make_right(self, key: int, answer: Prediction) -> bool:
         """Correct a proposal until it is right; return whether clicks were enough, or a box was needed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from psygnal import Signal
@@ -17,6 +17,8 @@ from ..store import edits
 from ..store.records import Annotation, ObjectInfo, Source, now
 from .history import Change, History, State
 from .tidy import tidied
+
+Overlap = Literal["keep", "overwrite", "background"]
 
 
 class ObjectStore(Protocol):
@@ -55,6 +57,9 @@ class AnnotationSession:
         The newest answer to them, with the candidate mask that is chosen.
     class_id : int
         Class of the next object.
+    overlap : str
+        What happens where a new object meets others: ``keep`` (they keep their pixels), ``overwrite``, or
+        ``background`` (they keep them, from the brush as well).
     history : History
         What can be taken back and done again.
     """
@@ -72,6 +77,7 @@ class AnnotationSession:
         self.prompts = Prompts()
         self.preview: Prediction | None = None
         self.class_id = 1
+        self.overlap: Overlap = "keep"
         self.history = History()
         self._candidate = 0
         #: Prompts of images that were left before they were accepted.
@@ -132,7 +138,7 @@ class AnnotationSession:
     # Objects
 
     def accept(self) -> int:
-        """Make the preview an object, on disk when this returns, and return its id. Other objects keep their pixels.
+        """Make the preview an object, on disk when this returns, and return its id.
 
         Raises
         ------
@@ -141,13 +147,14 @@ class AnnotationSession:
         """
         if self.preview is None:
             raise UserError("There is no mask to accept.", "Click on an object or draw a box around it first.")
-        if not (self.preview.mask & (self.labels == 0)).any():
+        overwrite = self.overlap == "overwrite" and bool(self.preview.mask.any())
+        if not overwrite and not (self.preview.mask & (self.labels == 0)).any():
             raise UserError(
                 "The mask covers no free pixel: the object there is accepted already.",
                 "Click on another object, or erase the one that is there.",
             )
         info = self._info("prompt", model=self.preview.version, prompts=replace(self.prompts, mask=None))
-        new, key = edits.with_object(self._annotation(), self.name, self.preview.mask, info)
+        new, key = edits.with_object(self._annotation(), self.name, self.preview.mask, info, overwrite)
         self._commit(State(new.labels, new.objects, Prompts()))
         return key
 

@@ -14,8 +14,12 @@ from naslora_trainer.images import LARGEST_LABEL, to_labels
 from .records import Annotation, ObjectInfo
 
 
-def with_object(old: Annotation, name: str, mask: np.ndarray, info: ObjectInfo) -> tuple[Annotation, int]:
-    """Return the annotation with one more object, and its id. Pixels of other objects stay theirs.
+def with_object(
+    old: Annotation, name: str, mask: np.ndarray, info: ObjectInfo, overwrite: bool = False
+) -> tuple[Annotation, int]:
+    """Return the annotation with one more object, and its id.
+
+    Pixels of other objects stay theirs, unless ``overwrite``: an object that has none left is gone.
 
     Raises
     ------
@@ -25,13 +29,16 @@ def with_object(old: Annotation, name: str, mask: np.ndarray, info: ObjectInfo) 
     if mask.dtype != bool or mask.shape != old.labels.shape:
         size = _size(old.labels.shape)
         raise UserError(f"The mask is not a boolean plane of the size of image '{name}', {size}.")
-    free = mask & (old.labels == 0)
+    free = mask if overwrite else mask & (old.labels == 0)
     if not free.any():
         raise UserError(f"The mask covers no free pixel of image '{name}'.", "Erase the object that is there first.")
     key = _new_id(old.objects)
     labels = old.labels.copy()
     labels[free] = key
-    return replace(old, labels=labels, objects={**old.objects, key: info}), key
+    objects = {**old.objects, key: info}
+    if overwrite:
+        objects = {i: objects[i] for i in ids_in(labels)}
+    return replace(old, labels=labels, objects=objects), key
 
 
 def without_object(old: Annotation, name: str, key: int) -> Annotation:

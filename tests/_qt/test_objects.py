@@ -114,3 +114,44 @@ def test_a_mask_is_tidied_and_another_one_is_chosen_with_a_key(window: Window) -
     shown = window.preview
     window.press(Qt.Key.Key_A)
     assert np.array_equal(window.on_disk() > 0, shown)
+
+
+def test_what_happens_at_other_objects_is_the_persons_choice(window: Window) -> None:
+    first = deepest_point(large_objects()[0])
+    accept_at(window, first)
+    saved, box = window.on_disk(), window.dock.prompt_panel.overlap_box
+
+    def choose(overlap: str) -> None:
+        box.setFocus()
+        while box.currentData() != overlap:
+            QTest.keyClick(box, Qt.Key.Key_Down)
+
+    choose("background")
+    window.press(Qt.Key.Key_P)
+    away = deepest_point(saved == 0)
+    driving.drag(window.viewer, window.image, away, first)
+    window.until(lambda: not np.array_equal(window.on_disk(), saved))
+    assert np.array_equal(window.on_disk()[saved > 0], saved[saved > 0])
+    window.press(Qt.Key.Key_U)
+    assert np.array_equal(window.on_disk(), saved)
+    window.press(Qt.Key.Key_C)
+    box.setCurrentIndex(0)
+    choose("overwrite")
+    assert window.dock.session is not None and window.dock.session.overlap == "overwrite"
+    window.click(first)
+    mask = window.preview
+    window.press(Qt.Key.Key_A)
+    assert set(np.unique(window.on_disk()[mask])) == {2}
+
+
+def test_a_stroke_is_not_lost_by_an_accept_right_after_it(window: Window) -> None:
+    first, away = deepest_point(large_objects()[0]), (3, 3)
+    window.click(first)
+    mask = window.preview
+    assert not mask[:8, :12].any()
+    window.press(Qt.Key.Key_P)
+    driving.drag(window.viewer, window.image, away, (3, 9))
+    window.press(Qt.Key.Key_A)
+    disk = window.on_disk()
+    assert disk[3, 3:9].all() and disk[first] and disk[first] != disk[3, 3]
+    assert np.array_equal(window.dock.canvas.layers["Objects"].data, disk)

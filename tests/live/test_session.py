@@ -59,6 +59,23 @@ def test_objects_keep_their_pixels(session: AnnotationSession) -> None:
     assert session.preview is not None
 
 
+def test_an_object_overwrites_others_when_the_person_wants_that(session: AnnotationSession, project: Project) -> None:
+    ask(session, square(10, 20))
+    first = session.accept()
+    ask(session, square(12, 14))
+    session.overlap = "overwrite"
+    second = session.accept()
+    assert (session.labels == second).sum() == 4 and (session.labels == first).sum() == 96
+    ask(session, square(5, 30))
+    third = session.accept()
+    assert set(session.objects) == {third} == set(Project.open(project.path).annotation(session.name).objects)
+    session.undo()
+    assert set(session.objects) == {first, second} and (session.labels == first).sum() == 96
+    ask(session, np.zeros((128, 128), bool))
+    with pytest.raises(UserError, match="no free pixel"):
+        session.accept()
+
+
 def test_nothing_to_accept_is_a_sentence(session: AnnotationSession) -> None:
     with pytest.raises(UserError, match="no mask to accept"):
         session.accept()

@@ -1,0 +1,89 @@
+"""What a key or a button does to the proposed mask, to the object under the mouse, and to the last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..live import AnnotationSession
+from .notify import report, tell
+
+if TYPE_CHECKING:
+    from .dock import NasLoraDock
+
+
+class Editing:
+    """Turns what the person asks into changes of the session; nothing happens while no image is open.
+
+    Parameters
+    ----------
+    dock : NasLoraDock
+        Has the session, the canvas that knows what is under the mouse, and opens images.
+    """
+
+    def __init__(self, dock: NasLoraDock) -> None:
+        self._dock = dock
+
+    def accept(self) -> None:
+        """Save the proposed mask as an object."""
+        self._do(AnnotationSession.accept)
+
+    def discard(self) -> None:
+        """Forget prompts and mask."""
+        self._do(AnnotationSession.discard)
+
+    def tidy(self) -> None:
+        """Take specks, holes and ragged edges out of the mask."""
+        self._do(AnnotationSession.tidy)
+
+    def next_candidate(self) -> None:
+        """Show another mask of the model's answer."""
+        self._do(AnnotationSession.next_candidate)
+
+    def undo(self) -> None:
+        """Take back the last step; the image it was made on is opened for that."""
+        self._do(lambda session: self._step(session, session.undo_image, session.undo))
+
+    def redo(self) -> None:
+        """Do again what was taken back last; the image it was made on is opened for that."""
+        self._do(lambda session: self._step(session, session.redo_image, session.redo))
+
+    def reopen(self) -> None:
+        """Make the object under the mouse a proposal again."""
+        self._do_to_object(AnnotationSession.reopen)
+
+    def delete(self) -> None:
+        """Remove the object under the mouse."""
+        self._do_to_object(AnnotationSession.delete)
+
+    def give_class(self) -> None:
+        """Give the object under the mouse the class that is chosen."""
+        self._do_to_object(lambda session, key: session.set_class(key, session.class_id))
+
+    def _do(self, action: Callable[[AnnotationSession], Any]) -> None:
+        session = self._dock.session
+        if session is None:
+            return
+        self._dock.canvas.flush()  # a stroke that waits is a step before this one
+        try:
+            action(session)
+        except Exception as error:
+            report(error)
+        self._dock.show_state()
+
+    def _step(self, session: AnnotationSession, image: str, step: Callable[[], Any]) -> None:
+        if image == session.name:
+            step()
+        elif image:
+            self._dock.show_image(image, step)
+
+    def _do_to_object(self, action: Callable[[AnnotationSession, int], Any]) -> None:
+        def on_it(session: AnnotationSession) -> None:
+            key = self._dock.canvas.object_under_pointer()
+            if key in session.objects:
+                action(session, key)
+                self._dock.show_class()
+            else:
+                tell("There is no accepted object under the mouse. Move it over one and press the key again.")
+
+        self._do(on_it)
