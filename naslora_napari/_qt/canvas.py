@@ -161,9 +161,7 @@ class Canvas(QObject):
 
     def object_under_pointer(self) -> int:
         """Return the id of the accepted object under the mouse, 0 where there is none."""
-        if not self.present(OBJECTS):
-            return 0
-        return int(self.layers[OBJECTS].get_value(self.viewer.cursor.position, world=True) or 0)
+        return self._object_at(self.viewer.cursor.position) if self.present(OBJECTS) else 0
 
     def flush(self) -> None:
         """Hand over what was painted since the last time."""
@@ -200,8 +198,11 @@ class Canvas(QObject):
     def _choose_label(self, position: Any) -> None:
         """A stroke that begins on an object belongs to it; one that begins on background makes a new one."""
         layer = self.layers[OBJECTS]
-        under = layer.get_value(position, world=True)
-        layer.selected_label = int(under or 0) or int(layer.data.max()) + 1
+        layer.selected_label = self._object_at(position) or int(layer.data.max()) + 1
+
+    def _object_at(self, position: Any) -> int:
+        """Return the id of the accepted object at a place of the world, 0 where there is none."""
+        return int(self.layers[OBJECTS].get_value(position, world=True) or 0)
 
     def _on_paint(self, event: Any = None) -> None:
         if not self._own_change:

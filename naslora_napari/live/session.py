@@ -98,6 +98,7 @@ class AnnotationSession:
         self.name = name
         self.labels = annotation.labels
         self.objects = annotation.objects
+        self._preview(None)  # it is a mask of the image before
         self._show_prompts(self._unfinished.pop(name, Prompts()))
         self.labels_changed.emit(tuple(self.objects))
 
@@ -191,10 +192,8 @@ class AnnotationSession:
         UserError
             There is no such object or class, or it could not be saved.
         """
-        if key not in self.objects:
-            raise UserError(f"Image '{self.name}' has no object {key}.")
-        changed = replace(self.objects[key], class_id=class_id)
-        self._commit(State(self.labels, {**self.objects, key: changed}, self.prompts))
+        new = edits.with_class(self._annotation(), self.name, key, class_id)
+        self._commit(State(new.labels, new.objects, self.prompts))
 
     def brush(self, labels: np.ndarray) -> tuple[int, ...]:
         """Store the plane as the person painted it and return the ids that changed.
@@ -284,6 +283,8 @@ class AnnotationSession:
     def _take(self, state: State, ids: tuple[int, ...]) -> None:
         self.labels, self.objects = state.labels, state.objects
         if state.prompts != self.prompts:
+            if ids:
+                self._preview(None)  # it is the mask of another object
             self._show_prompts(state.prompts)
         if ids:
             self.labels_changed.emit(ids)

@@ -49,10 +49,21 @@ def without_object(old: Annotation, name: str, key: int) -> Annotation:
     UserError
         There is no such object.
     """
-    if key not in old.objects:
-        raise UserError(f"Image '{name}' has no object {key}.")
+    _existing(old, name, key)
     labels = np.where(old.labels == key, np.int32(0), old.labels)
     return replace(old, labels=labels, objects={i: info for i, info in old.objects.items() if i != key})
+
+
+def with_class(old: Annotation, name: str, key: int, class_id: int) -> Annotation:
+    """Return the annotation with another class of one object.
+
+    Raises
+    ------
+    UserError
+        There is no such object.
+    """
+    info = _existing(old, name, key)
+    return replace(old, objects={**old.objects, key: replace(info, class_id=class_id)})
 
 
 def with_plane(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo) -> Annotation:
@@ -97,6 +108,13 @@ def with_import(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo
             "Import into a new project.",
         )
     return replace(with_plane(old, name, labels, info), complete=complete)
+
+
+def _existing(old: Annotation, name: str, key: int) -> ObjectInfo:
+    """Return the record of an object that is there."""
+    if key not in old.objects:
+        raise UserError(f"Image '{name}' has no object {key}.")
+    return old.objects[key]
 
 
 def _plane(old: Annotation, name: str, labels: np.ndarray) -> np.ndarray:

@@ -126,12 +126,21 @@ def test_an_undo_waits_for_its_image(tile: Path, tmp_path: Path) -> None:
     ask(session, square(10, 20))
     session.accept()
     session.set_prompts(Prompts(((50.0, 50.0),), (1,)))
+    session.show(answer(square(45, 55)))
     session.open(two, project.annotation(two))
     assert session.prompts.empty and session.undo_image == one
     session.undo()
     assert session.undo_image == one  # nothing happened
     session.open(one, project.annotation(one))
     assert session.prompts.points == ((50.0, 50.0),)  # an unfinished object waits for the person
+    session.show(answer(square(45, 55)))
+    session.open(two, project.annotation(two))
+    ask(session, square(1, 5))
+    session.open(one, project.annotation(one))
+    assert not session.prompts.empty and session.preview is None  # never the mask of the other image
+    session.open(two, project.annotation(two))
+    session.undo()
+    session.open(one, project.annotation(one))
     session.undo()
     session.undo()
     assert not session.labels.any() and session.redo_image == one
@@ -158,13 +167,17 @@ def test_objects_are_deleted_reopened_and_given_a_class(session: AnnotationSessi
     assert Project.open(project.path).annotation(session.name).objects[1].class_id == 2
     with pytest.raises(UserError, match="no class 9"):
         session.set_class(1, 9)
+    session.set_prompts(Prompts().with_click((85.0, 85.0)))
+    session.show(answer(square(80, 90)))
     session.reopen(1)
+    assert session.preview is None  # the mask was another object's
     assert set(session.objects) == {2} and session.prompts.points == ((12.0, 12.0),) and session.class_id == 2
     session.discard()
     session.reopen(2)
     assert not session.objects and session.prompts.box == (60.0, 60.0, 70.0, 80.0)  # painted: it has no prompts
     for _ in range(3):
         session.undo()
+    session.discard()
     assert set(session.objects) == {1, 2} and session.objects[1].class_id == 2
     session.delete(2)
     assert not (session.labels == 2).any()
