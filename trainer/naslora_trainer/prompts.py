@@ -143,15 +143,17 @@ class Prediction:
     Attributes
     ----------
     mask : ndarray
-        ``(H, W)`` bool, the best candidate at the size of the image.
+        ``(h, w)`` bool, the best candidate, on the region of the image that the model saw; mostly all of it.
     score : float
         Its rank score, 0 to 1: predicted IoU, or stability for a click answered through boxes.
     low_res : ndarray
         ``(1, 256, 256)`` float32 logits, which a next prompt can carry as ``mask``.
     candidates, scores : ndarray
-        ``(K, H, W)`` bool and ``(K,)`` float32: all candidates, best first.
+        ``(K, h, w)`` bool and ``(K,)`` float32: all candidates, best first.
     version : str
         The model that answered: base id, ``+`` adapter id if there is one.
+    offset : (row, col)
+        The pixel of the image at ``mask[0, 0]``.
     """
 
     mask: np.ndarray
@@ -160,6 +162,14 @@ class Prediction:
     candidates: np.ndarray
     scores: np.ndarray
     version: str = ""
+    offset: tuple[int, int] = (0, 0)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the image that the mask covers."""
+        row, col = self.offset
+        height, width = self.mask.shape
+        return slice(row, row + height), slice(col, col + width)
 
 
 def deepest_point(mask: np.ndarray) -> tuple[int, int]:
