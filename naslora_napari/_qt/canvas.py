@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from naslora_trainer.pictures import Picture
 from naslora_trainer.prompts import Point, Prediction, Prompts, Stroke
 
 Mode = Literal["click", "box", "scribble", "brush", "off"]
@@ -21,8 +22,10 @@ ALONG, BESIDE = "Scribbles +", "Scribbles -"
 PROMPTS = (POSITIVE, NEGATIVE, BOX, ALONG, BESIDE)
 #: Blue and orange stay apart for colour-blind eyes; the symbols tell them apart without colour.
 POSITIVE_COLOR, NEGATIVE_COLOR, PREVIEW_COLOR = "#2f9cf4", "#ff8c1a", (1.0, 0.85, 0.1, 1.0)
-#: A stroke is saved when the hand has rested so long, in ms.
-BRUSH_REST_MS = 250
+#: A stroke is saved when the hand has rested so long, in ms; the model looks where the camera has.
+BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
+#: An image in memory is drawn at several sizes when a side has more pixels, which not every graphics card can hold.
+LARGEST_TEXTURE = 4096
 TRANSFORM = ("affine", "scale", "rotate", "shear", "translate")
 
 
@@ -39,6 +42,8 @@ class Canvas(QObject):
 
     prompts_edited = Signal(object)
     labels_painted = Signal(object)
+    #: What of the image is on the screen, as (row0, col0, row1, col1), when the camera has come to rest.
+    looked_at = Signal(tuple)
 
     def __init__(self, viewer: Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -56,24 +61,27 @@ class Canvas(QObject):
         self._rest.timeout.connect(self.flush)
         self._read = QTimer(self, singleShot=True, interval=0)
         self._read.timeout.connect(self._read_prompts)
+        self._look = QTimer(self, singleShot=True, interval=CAMERA_REST_MS)
+        self._look.timeout.connect(self._on_look)
+        #: Pixel of the image at the first one of the preview.
+        self._preview_at = (0, 0)
         viewer.mouse_drag_callbacks.append(self._on_mouse)
+        viewer.camera.events.connect(self._on_camera)
 
-    def show_image(self, name: str, image: np.ndarray, labels: np.ndarray) -> None:
+    def show_image(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before."""
         self.clear()
-        rgb = image.ndim == 3
-        self.layers[IMAGE] = self._add(Image(image, name=name, rgb=rgb))
+        self.layers[IMAGE] = self._add(_image_layer(name, picture))
         place = _place(self.layers[IMAGE])
         self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
         colors = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: PREVIEW_COLOR})
         preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
         preview.editable = False
         self.layers[PREVIEW] = self._add(preview)
-        size = max(3.0, max(labels.shape) / 45)
+        size, edge = _sizes(max(labels.shape))
         for key, color, symbol in ((POSITIVE, POSITIVE_COLOR, "disc"), (NEGATIVE, NEGATIVE_COLOR, "cross")):
             points = Points(ndim=2, name=key, size=size, face_color=color, border_color="white", symbol=symbol, **place)
             self.layers[key] = self._add(points)
-        edge = max(1.0, max(labels.shape) / 200)
         for key, color in ((BESIDE, NEGATIVE_COLOR), (ALONG, POSITIVE_COLOR), (BOX, POSITIVE_COLOR)):
             drawn = Shapes(ndim=2, name=key, edge_color=color, face_color="transparent", edge_width=edge, **place)
             self.layers[key] = self._add(drawn)
@@ -91,6 +99,7 @@ class Canvas(QObject):
         """Save a stroke that waits, and take the layers down."""
         self.flush()
         self._read.stop()
+        self._preview_at = (0, 0)
         for layer in self.layers.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -102,6 +111,7 @@ class Canvas(QObject):
         self.flush()
         if self._on_mouse in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
+        self.viewer.camera.events.disconnect(self._on_camera)
 
     def set_mode(self, mode: Mode) -> None:
         """Choose what the mouse does: click prompts, draw a box, scribble, or paint on the objects."""
@@ -144,9 +154,17 @@ class Canvas(QObject):
 
     def show_preview(self, prediction: Prediction | None) -> None:
         """Draw the newest answer, or none."""
-        if self.present(PREVIEW):
-            layer = self.layers[PREVIEW]
-            layer.data = np.zeros_like(layer.data) if prediction is None else prediction.mask.astype(np.uint8)
+        if not self.present(PREVIEW):
+            return
+        layer = self.layers[PREVIEW]
+        if prediction is None:
+            if layer.data.any():
+                layer.data = np.zeros_like(layer.data)
+            return
+        layer.data = prediction.mask.astype(np.uint8)
+        if prediction.offset != self._preview_at:
+            self._preview_at = prediction.offset
+            self._follow_image()
 
     def show_labels(self, labels: np.ndarray) -> None:
         """Bring the objects layer up to date with ``labels``, as one step of its undo history."""
@@ -190,10 +208,37 @@ class Canvas(QObject):
 
     def _follow_image(self, event: Any = None) -> None:
         """Keep the layers on the image when the person gives it another scale, place or rotation."""
+        image = self.layers[IMAGE]
         for key, layer in self.layers.items():
             if key != IMAGE:
                 for name in TRANSFORM:
-                    setattr(layer, name, getattr(self.layers[IMAGE], name))
+                    setattr(layer, name, getattr(image, name))
+        if self._preview_at != (0, 0):  # the preview covers a part of the image
+            self.layers[PREVIEW].translate = image.affine.inverse(image.data_to_world(self._preview_at))
+
+    def _on_camera(self, event: Any = None) -> None:
+        self._look.start()
+
+    def _on_look(self) -> None:
+        """Tell what is visible now, and draw prompts in a size that suits."""
+        if not self.present(OBJECTS):
+            return
+        (row0, col0), (row1, col1) = self.layers[OBJECTS].corner_pixels  # of a layer that has one level only
+        self.looked_at.emit((float(row0), float(col0), float(row1 + 1), float(col1 + 1)))
+        self._resize_prompts(max(row1 - row0, col1 - col0) + 1)
+
+    def _resize_prompts(self, visible: int) -> None:
+        """Draw prompts on a large image as large as on one of ``visible`` pixels."""
+        if max(self.layers[OBJECTS].data.shape) <= LARGEST_TEXTURE:
+            return
+        size, edge = _sizes(visible)
+        with self._silent():
+            for key in PROMPTS:
+                layer = self.layers[key]
+                if self.present(key) and isinstance(layer, Points):
+                    layer.current_size, layer.size = size, size
+                elif self.present(key):
+                    layer.current_edge_width, layer.edge_width = edge, edge
 
     def _choose_label(self, position: Any) -> None:
         """A stroke that begins on an object belongs to it; one that begins on background makes a new one."""
@@ -297,6 +342,21 @@ class Canvas(QObject):
                 layer.remove_selected()
         (row0, col0), (row1, col1) = corners.min(axis=0) + 0.5, corners.max(axis=0) + 0.5
         return (float(row0), float(col0), float(row1), float(col1)) if row1 - row0 >= 1 and col1 - col0 >= 1 else None
+
+
+def _image_layer(name: str, picture: Picture) -> Image:
+    """Return the layer of an image; a large one is drawn from the level that suits, and read where it is looked at."""
+    levels: Any = picture.levels
+    many = picture.in_parts or max(picture.shape) > LARGEST_TEXTURE
+    rgb = levels[0].ndim == 3
+    # napari would read the image to find them
+    limits = picture.limits if picture.in_parts and not rgb else None
+    return Image(levels if many else levels[0], name=name, rgb=rgb, multiscale=many, contrast_limits=limits)
+
+
+def _sizes(visible: int) -> tuple[float, float]:
+    """Return the diameter of clicks and the width of lines, in pixels of the image, where so many are visible."""
+    return max(3.0, visible / 45), max(1.0, visible / 200)
 
 
 def _place(layer: Layer) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prediction, Prompts
+from naslora_trainer.prompts import Box, Prediction, Prompts
 
 from ..live import AnnotationSession, LivePredictor
 from ..live.session import Overlap
@@ -32,6 +32,8 @@ from .widgets import wrapped
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from naslora_trainer.pictures import Picture
 
     from ..store import Annotation, Project
 
@@ -104,7 +106,7 @@ class NasLoraDock(QWidget):
         self.canvas.flush()
         self._tell(f"Opening {name}…")
         self.file_tasks.run(
-            lambda: (project.read_image(name), project.annotation(name)),
+            lambda: (project.picture(name), project.annotation(name)),
             lambda found: self._use_image(project, name, found[0], found[1], then),
             self._image_failed,
         )
@@ -196,6 +198,7 @@ class NasLoraDock(QWidget):
         self.prompt_panel.class_added.connect(self._add_class)
         self.canvas.prompts_edited.connect(self._on_prompts_edited)
         self.canvas.labels_painted.connect(self._on_painted)
+        self.canvas.looked_at.connect(self._on_look)
         self.training.finished.connect(self.trained)
         self.training.swapped.connect(self._on_swapped)
         self.batching.finished.connect(self.batchFinished)
@@ -228,7 +231,7 @@ class NasLoraDock(QWidget):
         self,
         project: Project,
         name: str,
-        image: np.ndarray,
+        picture: Picture,
         annotation: Annotation,
         then: Callable[[], Any] | None = None,
     ) -> None:
@@ -237,13 +240,13 @@ class NasLoraDock(QWidget):
         self.canvas.flush()
         self.canvas.clear()
         self.session.open(name, annotation)
-        self.canvas.show_image(name, image, annotation.labels)
+        self.canvas.show_image(name, picture, annotation.labels)
         self.canvas.show_prompts(self.session.prompts)
         for layer in self.canvas.layers.values():
             self._keys.bind(layer)
         self.open_panel.images.setCurrentText(name)
         self.model_tasks.run(
-            lambda: self.predictor.set_image(image), lambda _: self._on_encoded(name), self._image_failed
+            lambda: self.predictor.set_image(picture), lambda _: self._on_encoded(name), self._image_failed
         )
         if then is not None:
             self._try(then)
@@ -251,6 +254,11 @@ class NasLoraDock(QWidget):
     def _on_encoded(self, name: str) -> None:
         self._ask_model()
         self.imageReady.emit(name)
+
+    def _on_look(self, visible: Box) -> None:
+        """Let the model look at what is visible of a large image, before the person clicks there."""
+        self.predictor.visible = visible
+        self.model_tasks.run(self.predictor.prepare, topic="look", idle=True)
 
     def _on_prompts_edited(self, prompts: Prompts) -> None:
         if self.session is not None:
@@ -272,7 +280,7 @@ class NasLoraDock(QWidget):
             if session is self.session and session.name == name and session.prompts == asked:
                 session.show(prediction)
 
-        self.model_tasks.run(lambda: self.predictor.predict(asked), answered, latest_only=True)
+        self.model_tasks.run(lambda: self.predictor.predict(asked), answered, topic="answer")
 
     def _on_preview(self, prediction: Prediction | None) -> None:
         self.canvas.show_preview(prediction)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from naslora_trainer.decode import is_zarr
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import image_size, list_images
+from naslora_trainer.images import list_images
+from naslora_trainer.pictures import picture_size
 
 from ..store import Project
 
@@ -37,7 +39,7 @@ def project_of_folder(folder: Path) -> Opened:
 
 def project_of_image(image: Path) -> Opened:
     """Open the project ``STEM.naslora`` beside an image, or create it."""
-    if not image.is_file():
+    if not (image.is_file() or is_zarr(image)):
         raise UserError(f"The image {image} does not exist.", "Choose another file.")
     return Opened(_with_images(image.with_name(f"{image.stem}{SUFFIX}"), [image]))
 
@@ -46,7 +48,7 @@ def project_at(path: Path) -> Opened:
     """Open a project, a folder of images, or a single image."""
     if path.suffix == SUFFIX:
         return Opened(Project.open(path))
-    return project_of_folder(path) if path.is_dir() else project_of_image(path)
+    return project_of_folder(path) if path.is_dir() and not is_zarr(path) else project_of_image(path)
 
 
 def _readable(images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
@@ -55,7 +57,7 @@ def _readable(images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
     errors: list[UserError] = []
     for path in images:
         try:
-            image_size(path)
+            picture_size(path)
         except UserError as error:
             errors.append(error)
         else:

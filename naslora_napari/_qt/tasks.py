@@ -42,12 +42,16 @@ class Tasks(QObject):
         work: Callable[[], Any],
         then: Callable[[Any], None] = lambda result: None,
         failed: Callable[[BaseException], None] = report,
-        latest_only: bool = False,
+        topic: str = "",
+        idle: bool = False,
     ) -> None:
-        """Run ``work`` in the thread, and then ``then`` or ``failed`` in the GUI thread."""
+        """Run ``work`` in the thread, and then ``then`` or ``failed`` in the GUI thread.
+
+        ``topic`` and ``idle`` are those of :meth:`LatestWorker.submit`.
+        """
         if self._closed:
             return
-        self._worker.submit(work, lambda result, error: self._hand_over(then, failed, result, error), latest_only)
+        self._worker.submit(work, lambda result, error: self._hand_over(then, failed, result, error), topic, idle)
         self.changed.emit()
 
     def close(self) -> None:

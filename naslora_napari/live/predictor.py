@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from naslora_resources.registry import DEFAULT_MODEL
-from naslora_trainer.images import to_rgb8
 from naslora_trainer.native import load_triton_apart, reuse_freed_memory
-from naslora_trainer.prompts import Prediction, Prompts
+from naslora_trainer.pictures import Picture, factor_of, picture_of
+from naslora_trainer.prompts import Box, Prediction, Prompts
+
+from .embeddings import Embedding, EmbeddingCache, embedding_key
+from .regions import Region, extent_of, larger, region_for, side_for
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor
@@ -21,24 +24,39 @@ if TYPE_CHECKING:
 
     from naslora_trainer.adapter import Adapter
 
+#: A region is handed to the encoder with at most so many pixels on its long side; masks are made at that size.
+MOST_SEEN = 1024
 
-@dataclass(frozen=True)
-class _State:
-    """A model together with the image it has encoded. Never changed: a swap or a new image makes another one."""
 
-    predictor: SamPredictor
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A model that answers. ``key`` identifies the weights of its encoder."""
+
+    sam: Sam
     learned: tuple[str, ...]
     adapter: Adapter | None
     version: str
-    image: np.ndarray | None = None
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A model and the image it is asked about. Replaced as a whole: a swap or a new image makes another one."""
+
+    model: _Model
+    picture: Picture | None = None
+    #: Keys of the regions of this image that this model has encoded.
+    keys: dict[Region, str] = field(default_factory=dict)
 
 
 class LivePredictor:
     """Answers prompts on one image, with weights that can be swapped while it works.
 
-    A prediction sees the old or the new model, with the image that this model has encoded, never a mixture: the
-    model and its image are one immutable state, and a swap replaces the state. Every method may be called from any
-    thread; :meth:`set_image` and :meth:`swap` take seconds and belong in a worker.
+    A prediction sees the old or the new model, with what this model has encoded, never a mixture: it takes the model
+    and its image as one state, and a swap replaces the state. Of a large image it sees a region around what is asked,
+    at the zoom at which the person works (see :mod:`naslora_napari.live.regions`); a mask that reaches an edge of the
+    region is asked for again in a larger one. Every method may be called from any thread; all that encode take seconds
+    and belong in a worker.
 
     Parameters
     ----------
@@ -48,22 +66,34 @@ class LivePredictor:
         What to start with.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+    cache : EmbeddingCache, optional
+        Where embeddings are kept; by default one in RAM.
 
     Attributes
     ----------
+    visible : (row0, col0, row1, col1) or None
+        What of the image is on the screen; None: all of it.
     swap_seconds : float
         For how long the last swap or rollback kept predictions waiting.
     """
 
-    def __init__(self, base: str = DEFAULT_MODEL, adapter: Adapter | Path | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        base: str = DEFAULT_MODEL,
+        adapter: Adapter | Path | None = None,
+        device: str = "auto",
+        cache: EmbeddingCache | None = None,
+    ) -> None:
         self.base = base
+        self.cache = EmbeddingCache() if cache is None else cache
+        self.visible: Box | None = None
         self.swap_seconds = 0.0
         self._device = device
         self._start_with = adapter
         self._state: _State | None = None
-        self._previous: _State | None = None
-        self._use = threading.Lock()  # held by a prediction, and by the moment in which the state is replaced
-        self._change = threading.RLock()  # one load, encode, swap or rollback at a time
+        self._previous: _Model | None = None
+        self._last: Region | None = None
+        self._change = threading.RLock()  # one load, new image, swap or rollback at a time
 
     def load(self) -> None:
         """Load the model, if that has not happened yet.
@@ -77,17 +107,42 @@ class LivePredictor:
             if self._state is None:
                 load_triton_apart()
                 reuse_freed_memory()
-                self._replace(self._build(self._start_with))
+                self._state = _State(self._build(self._start_with))
 
-    def set_image(self, image: np.ndarray) -> None:
-        """Encode ``image``: gray or RGB(A), any number type (see :func:`naslora_trainer.images.to_rgb8`)."""
-        rgb = to_rgb8(image)
+    def set_image(self, image: np.ndarray | Picture) -> None:
+        """Make an image the one that is asked about, and encode the region in the middle of what is visible.
+
+        Parameters
+        ----------
+        image : ndarray or Picture
+            Gray or RGB(A), any number type (see :func:`naslora_trainer.images.to_rgb8`).
+        """
+        picture = image if isinstance(image, Picture) else picture_of(image)
         with self._change:
             self.load()
-            self._replace(_encoded(self._loaded(), rgb))
+            state = _State(self._loaded().model, picture)
+            self._encode(state, self._middle(state))
+            self._last, self._state = None, state
+
+    def prepare(self) -> None:
+        """Encode the region in the middle of what is visible, so that a click there is answered at once."""
+        state = self._state
+        if state is not None and state.picture is not None:
+            self._encode(state, self._middle(state))
+
+    def prefetch(self, picture: Picture) -> None:
+        """Encode all of another image for later."""
+        state = _State(self._loaded().model, picture)
+        self._encode(state, region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape)))
 
     def predict(self, prompts: Prompts) -> Prediction:
         """Answer ``prompts``; ``version`` in the answer says which model it was.
+
+        Parameters
+        ----------
+        prompts : Prompts
+            In pixels of the image. A mask among them has to be that of the last answer on this image; it is not used
+            where another region is looked at now.
 
         Raises
         ------
@@ -98,19 +153,25 @@ class LivePredictor:
         ValueError
             The prompts are empty.
         """
-        from naslora_trainer.answer import answer
-
-        with self._use:
-            state = self._state
-            if state is None or state.image is None:
-                raise RuntimeError("no image is set")
-            checked = prompts.checked(state.image.shape[:2])
-            return answer(state.predictor, checked, state.learned, state.version)
+        state, last = self._state, self._last
+        if state is None or state.picture is None:
+            raise RuntimeError("no image is set")
+        shape = state.picture.shape
+        checked = prompts.checked(shape)
+        asked = extent_of(checked)
+        region = region_for(shape, asked, self._side(state), last)
+        while True:
+            fitting = checked if region == last else replace(checked, mask=None)
+            prediction = self._answer(state, region, fitting)
+            if not _cut_off(prediction, region, shape):
+                self._last = region
+                return prediction
+            region = larger(shape, region, asked)
 
     def swap(self, adapter: Adapter | Path | None) -> str:
         """Change to base + ``adapter`` (None: the base alone) and return the new version.
 
-        The new model is built and encodes the current image beside the old one, which answers meanwhile.
+        The new model is built and encodes what is on the screen beside the old one, which answers meanwhile.
 
         Raises
         ------
@@ -119,11 +180,10 @@ class LivePredictor:
         """
         with self._change:
             self.load()
-            old = self._loaded()
-            new = self._build(adapter)
-            self._replace(new if old.image is None else _encoded(new, old.image))
+            old = self._loaded().model
+            self._change_to(self._build(adapter))
             self._previous = old
-            return new.version
+            return self.version
 
     def rollback(self) -> str:
         """Change back to the model before the last swap, bit by bit the same, and return its version.
@@ -136,25 +196,23 @@ class LivePredictor:
             Nothing was swapped yet.
         """
         with self._change:
-            old, now = self._previous, self._loaded()
+            old, now = self._previous, self._loaded().model
             if old is None:
                 raise RuntimeError("there is no earlier model")
-            if now.image is not None and old.image is not now.image:
-                old = _encoded(old, now.image)
-            self._replace(old)
+            self._change_to(old)
             self._previous = now
             return old.version
 
     @property
     def is_ready(self) -> bool:
         """True when a model is loaded and an image encoded."""
-        return self._state is not None and self._state.image is not None
+        return self._state is not None and self._state.picture is not None
 
     @property
     def image_shape(self) -> tuple[int, int] | None:
-        """Rows and columns of the encoded image."""
+        """Rows and columns of the image."""
         state = self._state
-        return None if state is None or state.image is None else (state.image.shape[0], state.image.shape[1])
+        return None if state is None or state.picture is None else state.picture.shape
 
     @property
     def can_rollback(self) -> bool:
@@ -164,23 +222,23 @@ class LivePredictor:
     @property
     def version(self) -> str:
         """The model in use: the base id, with ``+`` and the adapter's id if there is one."""
-        return self.base if self._state is None else self._state.version
+        return self.base if self._state is None else self._state.model.version
 
     @property
     def adapter(self) -> Adapter | None:
         """The adapter in use."""
-        return None if self._state is None else self._state.adapter
+        return None if self._state is None else self._state.model.adapter
 
     @property
     def learned(self) -> tuple[str, ...]:
         """What the model in use was trained on (see :func:`naslora_trainer.models.learned_prompts`)."""
-        return self._loaded().learned
+        return self._loaded().model.learned
 
     @property
     def model(self) -> Sam:
         """The network in use; it is loaded if need be, and must not be changed."""
         self.load()
-        return self._loaded().predictor.model
+        return self._loaded().model.sam
 
     def _loaded(self) -> _State:
         state = self._state
@@ -188,29 +246,109 @@ class LivePredictor:
             raise RuntimeError("the model is not loaded")
         return state
 
-    def _replace(self, state: _State) -> None:
+    def _change_to(self, model: _Model) -> None:
+        """Use another model, which first encodes what is on the screen."""
+        state = _State(model, self._loaded().picture)
+        if state.picture is not None:
+            self._encode(state, self._last or self._middle(state))
         started = time.perf_counter()
-        with self._use:
-            self._state = state
+        self._state = state
         self.swap_seconds = time.perf_counter() - started
 
-    def _build(self, adapter: Adapter | Path | None) -> _State:
-        from segment_anything import SamPredictor
-
+    def _build(self, adapter: Adapter | Path | None) -> _Model:
         from naslora_trainer.adapter import Adapter
+        from naslora_trainer.base import fingerprint
         from naslora_trainer.devices import pick_device
         from naslora_trainer.models import build, learned_prompts
 
         chosen = Adapter.load(adapter) if isinstance(adapter, Path) else adapter
         sam = build(self.base, chosen, pick_device(self._device))
         version = self.base if chosen is None else f"{self.base}+{chosen.id}"
-        return _State(SamPredictor(sam), learned_prompts(self.base, chosen), chosen, version)
+        key = fingerprint(sam.image_encoder.state_dict())
+        return _Model(sam, learned_prompts(self.base, chosen), chosen, version, key)
+
+    # Regions
+
+    def _side(self, state: _State) -> int:
+        assert state.picture is not None
+        return side_for(state.picture.shape, self.visible, state.model.sam.image_encoder.img_size)
+
+    def _middle(self, state: _State) -> Region:
+        """Return the region in the middle of what is visible."""
+        assert state.picture is not None
+        height, width = state.picture.shape
+        row0, col0, row1, col1 = self.visible or (0, 0, height, width)
+        row, col = min(max((row0 + row1) / 2, 0), height), min(max((col0 + col1) / 2, 0), width)
+        return region_for((height, width), (row, col, row, col), self._side(state), self._last)
+
+    def _encode(self, state: _State, region: Region) -> Embedding:
+        """Return the embedding of a region, from the cache if it is there."""
+        from segment_anything import SamPredictor
+
+        assert state.picture is not None
+        factor = factor_of(region.window, MOST_SEEN)
+        seen = (-(-(region.row1 - region.row0) // factor), -(-(region.col1 - region.col0) // factor))
+        found = self.cache.get(state.keys[region], seen) if region in state.keys else None
+        if found is not None:
+            return found
+        rgb = state.picture.rgb8(region.window, MOST_SEEN)
+        key = embedding_key(rgb, region, state.model.key)
+        found = self.cache.get(key, rgb.shape[:2])
+        if found is None:
+            predictor = SamPredictor(state.model.sam)
+            predictor.set_image(rgb)
+            found = Embedding(predictor.features.cpu(), rgb.shape[:2], key)
+            self.cache.put(found)
+        state.keys[region] = key
+        return found
+
+    def _answer(self, state: _State, region: Region, prompts: Prompts) -> Prediction:
+        """Answer prompts by what is seen of one region."""
+        from naslora_trainer.answer import answer
+
+        model = state.model
+        embedding = self._encode(state, region)
+        factor = factor_of(region.window, MOST_SEEN)
+        moved = prompts.in_part((region.row0, region.col0), factor)
+        found = answer(_predictor(model.sam, embedding), moved, model.learned, model.version)
+        return _on_image(found, region, factor)
 
 
-def _encoded(state: _State, rgb: np.ndarray) -> _State:
-    """Return the state of the same model with ``rgb`` (H, W, 3) uint8 encoded."""
+def _predictor(sam: Sam, embedding: Embedding) -> SamPredictor:
+    """Return a predictor that has encoded a region already."""
     from segment_anything import SamPredictor
 
-    predictor = SamPredictor(state.predictor.model)
-    predictor.set_image(rgb)
-    return replace(state, predictor=predictor, image=rgb)
+    predictor = SamPredictor(sam)
+    predictor.features = embedding.features.to(sam.device)
+    predictor.original_size = embedding.seen
+    predictor.input_size = predictor.transform.get_preprocess_shape(*embedding.seen, sam.image_encoder.img_size)
+    predictor.is_image_set = True
+    return predictor
+
+
+def _on_image(found: Prediction, region: Region, factor: int) -> Prediction:
+    """Return an answer of a region that was reduced by ``factor``, in pixels of the image."""
+    offset = (region.row0, region.col0)
+    if factor == 1:
+        return replace(found, offset=offset)
+    # a large region: no more than the masks' extent, since each candidate takes a byte for a pixel
+    rows = np.flatnonzero(found.candidates.any(axis=(0, 2)))
+    cols = np.flatnonzero(found.candidates.any(axis=(0, 1)))
+    if len(rows) == 0:
+        rows = cols = np.zeros(1, int)
+    part = found.candidates[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    row, col = region.row0 + int(rows[0]) * factor, region.col0 + int(cols[0]) * factor
+    large = part.repeat(factor, axis=1).repeat(factor, axis=2)[:, : region.row1 - row, : region.col1 - col]
+    return replace(found, mask=large[0], candidates=large, offset=(row, col))
+
+
+def _cut_off(found: Prediction, region: Region, shape: tuple[int, int]) -> bool:
+    """Return whether a mask reaches an edge of its region that is not one of the image."""
+    rows, cols = found.window
+    mask = found.mask
+    return bool(
+        (0 < region.row0 == rows.start and mask[0].any())
+        or (0 < region.col0 == cols.start and mask[:, 0].any())
+        or (shape[0] > region.row1 == rows.stop and mask[-1].any())
+        or (shape[1] > region.col1 == cols.stop and mask[:, -1].any())
+    )

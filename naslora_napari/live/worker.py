@@ -1,4 +1,4 @@
-"""One thread for the model's work, in which a newer prediction overtakes an older one."""
+"""One thread for the model's work, in which a newer question overtakes an older one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 Done = Callable[[Any, BaseException | None], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job:
     work: Callable[[], Any]
     done: Done
-    latest_only: bool
+    topic: str
+    idle: bool
 
 
 class LatestWorker:
-    """Runs jobs in one thread, in order; of waiting jobs that are ``latest_only`` just the newest is run.
+    """Runs jobs in one thread, in order: of waiting jobs on one topic just the newest, and idle ones after all others.
 
     ``done(result, error)`` is called in that thread, once for every job that was run.
 
@@ -43,8 +44,17 @@ class LatestWorker:
         with self._wake:
             return self._running or bool(self._jobs)
 
-    def submit(self, work: Callable[[], Any], done: Done, latest_only: bool = False) -> None:
-        """Add a job; with ``latest_only`` it replaces the waiting ones of that kind.
+    def submit(self, work: Callable[[], Any], done: Done, topic: str = "", idle: bool = False) -> None:
+        """Add a job.
+
+        Parameters
+        ----------
+        work, done : callable
+            What is run, and what is told its result.
+        topic : str
+            Where it is given, the job replaces the waiting one on the same topic.
+        idle : bool
+            Whether it can wait until nothing else does.
 
         Raises
         ------
@@ -54,9 +64,9 @@ class LatestWorker:
         with self._wake:
             if self._closed:
                 raise RuntimeError("the worker is closed")
-            if latest_only:
-                self._jobs = deque(job for job in self._jobs if not job.latest_only)
-            self._jobs.append(_Job(work, done, latest_only))
+            if topic:
+                self._jobs = deque(job for job in self._jobs if job.topic != topic)
+            self._jobs.append(_Job(work, done, topic, idle))
             self._wake.notify()
 
     def close(self, timeout: float | None = 10.0) -> bool:
@@ -76,7 +86,8 @@ class LatestWorker:
                     self._wake.wait()
                 if self._closed:
                     return
-                job = self._jobs.popleft()
+                job = next((job for job in self._jobs if not job.idle), self._jobs[0])
+                self._jobs.remove(job)
                 self._running = True
             try:
                 self._run_one(job)

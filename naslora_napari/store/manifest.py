@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_bytes
-from naslora_trainer.images import image_size
+from naslora_trainer.pictures import picture_size
 
 from .names import safe_name, unique_name
 from .records import ClassInfo, ImageEntry
@@ -113,7 +113,7 @@ def with_images(manifest: Manifest, paths: Sequence[Path]) -> tuple[Manifest, li
     used = {name.casefold() for name in known.values()}
     for path in files:
         if path not in known:
-            image_size(path)
+            picture_size(path)
             known[path] = unique_name(path, used)
             used.add(known[path].casefold())
     images = tuple(ImageEntry(name, path) for path, name in known.items())

@@ -13,7 +13,7 @@ from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved
-from naslora_trainer.images import image_size, read_image, to_rgb8
+from naslora_trainer.pictures import Picture, open_picture, picture_size
 
 from . import edits, runs
 from .annotations import read_annotation, read_counts, write_annotation
@@ -155,15 +155,15 @@ class Project:
             self._replace_manifest(replace(self._manifest, classes=(*classes, info)))
             return info
 
-    def read_image(self, name: str) -> np.ndarray:
-        """Return an image as it is stored: ``(H, W)`` or ``(H, W, C)``.
+    def picture(self, name: str) -> Picture:
+        """Open an image; a large one is read in parts.
 
         Raises
         ------
         UserError
             There is no image of that name, or its file is missing or damaged.
         """
-        return read_image(self._existing(name).path)
+        return open_picture(self._existing(name).path)
 
     # Objects
 
@@ -286,7 +286,7 @@ class Project:
         for entry in self.images:
             path = self._file(entry.name)
             if path.exists() and read_counts(path, entry.name)[0]:
-                pixels = to_rgb8(self.read_image(entry.name))
+                pixels = self.picture(entry.name).whole()
                 found = read_annotation(path, entry.name, pixels.shape[:2])
                 images.append(TrainingImage(entry.name, pixels, found.labels, found.complete))
         return images
@@ -332,7 +332,7 @@ class Project:
     def _existing(self, name: str) -> ImageEntry:
         """Return the entry of an image whose file is there."""
         entry = self._entry(name)
-        if not entry.path.is_file():
+        if not entry.path.exists():
             raise UserError(
                 f"The image '{name}' is not at {entry.path} any more.",
                 f"Move it back, or correct its path in {self.path / FILE}.",
@@ -346,7 +346,7 @@ class Project:
         signature = _signature(path)
         if self._cached is not None and self._cached[:2] == (name, signature):
             return self._cached[2]
-        shape = image_size(self._existing(entry.name).path)
+        shape = picture_size(self._existing(entry.name).path)
         found = Annotation(np.zeros(shape, np.int32)) if signature is None else read_annotation(path, name, shape)
         unknown = {info.class_id for info in found.objects.values() if not self._has_class(info.class_id)}
         if unknown:

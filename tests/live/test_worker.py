@@ -19,7 +19,7 @@ def test_jobs_run_in_order_and_only_the_newest_prediction() -> None:
 
     worker.submit(gate.wait, note)
     for i in range(5):
-        worker.submit(lambda i=i: f"predict{i}", note, latest_only=True)
+        worker.submit(lambda i=i: f"predict{i}", note, topic="answer")
         worker.submit(lambda i=i: f"encode{i}", note)
     worker.submit(lambda: "end", note)
     gate.set()

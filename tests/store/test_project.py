@@ -121,10 +121,10 @@ def test_a_moved_project_finds_its_images_and_a_lost_one_is_named(project: Proje
     for name in ("images", "p.naslora"):
         (tmp_path / name).rename(moved / name)
     again = Project.open(moved / "p.naslora")
-    assert again.read_image("a").shape == SHAPE and again.annotation("a").objects
+    assert again.picture("a").shape == SHAPE[:2] and again.annotation("a").objects
     (moved / "images" / "b.png").unlink()
     with pytest.raises(UserError, match="b.png"):
-        again.read_image("b")
+        again.picture("b")
 
 
 def test_a_snapshot_holds_the_labelled_images(project: Project) -> None:

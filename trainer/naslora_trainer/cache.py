@@ -43,29 +43,27 @@ class PrefixCache:
         if key in self._memory:
             return self._memory[key]
         file = None if self._folder is None else self._folder / f"{key}.safetensors"
-        tensor = _read(file)
+        tensor = None if file is None else read_features(file)
         if tensor is None:
             tensor = compute().detach()
             fits = self.bytes + tensor.nbytes <= self._max_bytes
             if not fits and file is not None:
-                _write(file, tensor)
+                write_features(file, tensor)
         if self.bytes + tensor.nbytes <= self._max_bytes:
             self._memory[key] = tensor
             self.bytes += tensor.nbytes
         return tensor
 
 
-def _read(file: Path | None) -> Tensor | None:
-    """Return a tensor from disk; what is missing or damaged is computed anew."""
-    if file is None:
-        return None
+def read_features(file: Path) -> Tensor | None:
+    """Return a tensor that :func:`write_features` wrote; None where it is missing or damaged."""
     try:
         return load_file(file)["features"] if file.exists() else None
     except (SafetensorError, OSError, KeyError):
         return None
 
 
-def _write(file: Path, tensor: Tensor) -> None:
+def write_features(file: Path, tensor: Tensor) -> None:
     """Keep a tensor on disk; a full disk only costs time later."""
     temporary = file.with_name(f"{file.stem}.{os.getpid()}.tmp")
     try:

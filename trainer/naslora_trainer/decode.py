@@ -16,6 +16,7 @@ MAX_PIXELS = 500_000_000
 
 #: What Pillow may open: no format that starts another program.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "JPEG2000", "PPM", "TIFF")
+ZARR_SUFFIX = ".zarr"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 EXIF_ORIENTATION = 0x0112
 #: Orientations that swap rows and columns.
@@ -43,12 +44,12 @@ def read_pixels(path: Path, max_pixels: int, indices: bool = False) -> np.ndarra
         The file cannot be read as an image.
     """
     try:
-        read = _read_tiff if _is_tiff(path) else _read_other
+        read = _read_tiff if is_tiff(path) else _read_other
         pixels = read(path, max_pixels, indices)
     except UserError:
         raise
     except Exception as error:  # decoders raise nearly everything on damaged files
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if pixels.size == 0:
         raise _no_pixels(path)
     return pixels
@@ -63,19 +64,19 @@ def plane_shape(path: Path, max_pixels: int) -> tuple[int, int]:
         The header is not that of an image.
     """
     try:
-        if _is_tiff(path):
+        if is_tiff(path):
             with tifffile.TiffFile(path) as tiff:
-                shape, channels = _tiff_shape(tiff, path, max_pixels)
+                shape, channels = tiff_shape(tiff, path, max_pixels)
             return (shape[1], shape[2]) if channels == 0 else (shape[0], shape[1])
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
-            _check_pixels(path, width * height, max_pixels)
+            check_pixels(path, width * height, max_pixels)
             turned = image.getexif().get(EXIF_ORIENTATION) in TURNED
             return (width, height) if turned else (height, width)
     except UserError:
         raise
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def channel_axis(shape: tuple[int, ...], name: str, axes: str = "") -> int | None:
@@ -120,13 +121,18 @@ def channels_last(array: np.ndarray, name: str) -> np.ndarray:
     return moved[..., 0] if moved.shape[2] == 1 else moved
 
 
-def _is_tiff(path: Path) -> bool:
+def is_zarr(path: Path) -> bool:
+    """Return whether a path is a folder that is named like a zarr store."""
+    return path.suffix.lower() == ZARR_SUFFIX and path.is_dir()
+
+
+def is_tiff(path: Path) -> bool:
     """Return whether the first bytes are those of a TIFF."""
     with open(path, "rb") as file:
         return file.read(4) in TIFF_SIGNATURES
 
 
-def _tiff_shape(tiff: tifffile.TiffFile, path: Path, max_pixels: int) -> tuple[tuple[int, ...], int | None]:
+def tiff_shape(tiff: tifffile.TiffFile, path: Path, max_pixels: int) -> tuple[tuple[int, ...], int | None]:
     """Return the shape of the first image of a TIFF and the axis of its channels, if it has them.
 
     An axis of length 1 is dropped unless it is that of the rows or the columns.
@@ -136,30 +142,24 @@ def _tiff_shape(tiff: tifffile.TiffFile, path: Path, max_pixels: int) -> tuple[t
     kept = [(size, axis) for size, axis in pairs if size != 1 or axis in "YX"]
     shape = tuple(int(size) for size, _ in kept)
     channels = channel_axis(shape, str(path), "".join(axis for _, axis in kept))
-    _check_pixels(path, math.prod(size for axis, size in enumerate(shape) if axis != channels), max_pixels)
+    check_pixels(path, math.prod(size for axis, size in enumerate(shape) if axis != channels), max_pixels)
     return shape, channels
 
 
 def _read_tiff(path: Path, max_pixels: int, indices: bool) -> np.ndarray:
     """Return the first image of a TIFF."""
     with tifffile.TiffFile(path) as tiff:
-        shape, axis = _tiff_shape(tiff, path, max_pixels)
+        shape, axis = tiff_shape(tiff, path, max_pixels)
         page = tiff.series[0].keyframe
-        _check_complete(tiff, path)
-        try:
-            pixels = tiff.series[0].asarray().reshape(shape)
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            # Pillow brings the decoders of the usual compressions (LZW, JPEG).
-            return _read_other(path, max_pixels, indices)
+        check_complete(tiff, path)
+        pixels = tiff.series[0].asarray().reshape(shape)
         colours = page.colormap if page.photometric == tifffile.PHOTOMETRIC.PALETTE else None
     if colours is not None and not indices and pixels.ndim == 2:
         return np.moveaxis(colours[:, pixels] >> 8, 0, 2).astype(np.uint8)
     return pixels if axis is None else np.moveaxis(pixels, axis, 2)
 
 
-def _check_complete(tiff: tifffile.TiffFile, path: Path) -> None:
+def check_complete(tiff: tifffile.TiffFile, path: Path) -> None:
     """Check that every part of the first image lies within the file: a missing one would be read as zeros."""
     size = path.stat().st_size
     for page in tiff.series[0].pages:
@@ -173,14 +173,14 @@ def _check_complete(tiff: tifffile.TiffFile, path: Path) -> None:
 def _read_other(path: Path, max_pixels: int, indices: bool) -> np.ndarray:
     """Return the first frame of a file that Pillow reads."""
     with Image.open(path, formats=FORMATS) as image:
-        _check_pixels(path, image.width * image.height, max_pixels)
+        check_pixels(path, image.width * image.height, max_pixels)
         upright = ImageOps.exif_transpose(image)
         if upright.mode in DIRECT_MODES or (indices and upright.mode == "P"):
             return np.array(upright)
         return np.array(upright.convert("L" if upright.mode in ("LA", "La") else "RGB"))
 
 
-def _check_pixels(path: Path, pixels: int, max_pixels: int) -> None:
+def check_pixels(path: Path, pixels: int, max_pixels: int) -> None:
     """Refuse an image without pixels or with too many."""
     if pixels == 0:
         raise _no_pixels(path)
@@ -196,7 +196,7 @@ def _too_large(path: Path, why: str) -> UserError:
     return UserError(f"{path} is too large: {why}.", "Cut it into smaller tiles.")
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def unreadable(path: Path, error: Exception) -> UserError:
     """Return the sentence for what a decoder raised."""
     if isinstance(error, FileNotFoundError):
         return UserError(f"{path} does not exist.", "Check the path.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .decode import MAX_PIXELS, channels_last, plane_shape, read_pixels
+from .decode import MAX_PIXELS, channels_last, is_zarr, plane_shape, read_pixels
 from .errors import UserError
 
 __all__ = [
@@ -39,7 +39,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def list_images(folder: Path | str, recursive: bool = False) -> list[Path]:
-    """Return the image files of a folder in natural order; hidden files do not count.
+    """Return the image files and OME-Zarr folders of a folder in natural order; hidden ones do not count.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def list_images(folder: Path | str, recursive: bool = False) -> list[Path]:
         raise UserError(f"The folder {folder} does not exist.", "Check the path.")
     try:
         found = folder.rglob("*") if recursive else folder.iterdir()
-        images = [path for path in found if _is_image(path.relative_to(folder)) and path.is_file()]
+        images = [path for path in found if _is_image(path, path.relative_to(folder))]
     except OSError as error:
         raise UserError(f"The folder {folder} could not be read: {error.strerror or error}.") from error
     if not images:
@@ -66,9 +66,16 @@ def list_images(folder: Path | str, recursive: bool = False) -> list[Path]:
     return sorted(images, key=lambda path: (natural_key(path.relative_to(folder).as_posix()), str(path)))
 
 
-def _is_image(path: Path) -> bool:
-    """Return whether a relative path looks like an image that is not hidden."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+def _is_image(path: Path, relative: Path) -> bool:
+    """Return whether a path looks like an image that is neither hidden nor a part of another one."""
+    if any(part.startswith(".") for part in relative.parts) or any(is_zarr(path) for path in _parents(path, relative)):
+        return False
+    return is_zarr(path) or (path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+
+
+def _parents(path: Path, relative: Path) -> tuple[Path, ...]:
+    """Return the folders of a path below the one it is relative to."""
+    return tuple(path.parents)[: len(relative.parts) - 1]
 
 
 def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -191,7 +198,7 @@ def to_rgb8(array: np.ndarray, contrast_limits: tuple[float, float] | None = Non
 
 def _scaled(image: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
     """Return ``image`` as uint8 with the contrast limits at 0 and 255."""
-    low, high = _percentiles(image) if limits is None else (float(limits[0]), float(limits[1]))
+    low, high = default_limits(image) if limits is None else (float(limits[0]), float(limits[1]))
     wide = np.float64 if image.dtype.itemsize > 4 or max(abs(low), abs(high)) > 1e30 else np.float32
     with np.errstate(over="ignore", invalid="ignore"):
         # Halves, because high - low may be more than the type can hold.
@@ -203,8 +210,8 @@ def _scaled(image: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray
     return np.rint(np.nan_to_num(share, nan=0.0) * 255).clip(0, 255).astype(np.uint8)
 
 
-def _percentiles(image: np.ndarray) -> tuple[float, float]:
-    """Return the default contrast limits."""
+def default_limits(image: np.ndarray) -> tuple[float, float]:
+    """Return the values that become black and white where none are given."""
     values = image.reshape(-1)[:: max(1, image.size // SAMPLED_VALUES)]
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]

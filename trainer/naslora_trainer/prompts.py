@@ -94,6 +94,33 @@ class Prompts:
         points = (*self.points, *(point for point, _ in along))
         return replace(self, points=points, labels=(*self.labels, *(label for _, label in along)), strokes=())
 
+    def in_part(self, offset: tuple[int, int], factor: int = 1) -> Prompts:
+        """Return the prompts in pixels of a part of the image.
+
+        Parameters
+        ----------
+        offset : (row, col)
+            The image's pixel at the part's first one.
+        factor : int
+            By which the part is reduced: each of its pixels stands for ``factor`` x ``factor`` of the image.
+        """
+        row0, col0 = offset
+
+        def moved(points: tuple[Point, ...]) -> tuple[Point, ...]:
+            # a whole number is the middle of a pixel
+            return tuple(((row - row0 + 0.5) / factor - 0.5, (col - col0 + 0.5) / factor - 0.5) for row, col in points)
+
+        box = None  # its edges lie between pixels
+        if self.box is not None:
+            top, left, bottom, right = self.box
+            box = (top - row0) / factor, (left - col0) / factor, (bottom - row0) / factor, (right - col0) / factor
+        return replace(
+            self,
+            points=moved(self.points),
+            box=box,
+            strokes=tuple(replace(stroke, points=moved(stroke.points)) for stroke in self.strokes),
+        )
+
     def checked(self, shape: tuple[int, int]) -> Prompts:
         """Return the prompts in canonical form for an image of ``shape`` (rows, columns).
 

@@ -1,0 +1,141 @@
+"""Images that may be too large for memory: opened once, read in parts, at several sizes. Works without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .decode import MAX_PIXELS, channels_last, is_zarr, plane_shape
+from .images import default_limits, read_image, to_rgb8
+from .lazy import lazy_levels, zarr_shape
+
+#: Larger images, in bytes, are read in parts; smaller ones are quicker in memory.
+WHOLE_BELOW = 64 * 2**20
+#: Levels are made until the long side has at most so many pixels.
+OVERVIEW = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image as it is shown and asked about.
+
+    Attributes
+    ----------
+    levels : tuple of arrays
+        ``(H, W)`` or ``(H, W, C)`` with C of 2 to 4; the first is the image itself, each other one has about half as
+        many rows and columns as the one before. numpy where it is in memory, dask where parts are read on demand.
+    limits : (low, high) or None
+        Values that become black and white; None: as :func:`naslora_trainer.images.to_rgb8` chooses.
+    """
+
+    levels: tuple[Any, ...]
+    limits: tuple[float, float] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the image."""
+        height, width = self.levels[0].shape[:2]
+        return int(height), int(width)
+
+    @property
+    def in_parts(self) -> bool:
+        """True when it is not in memory as a whole."""
+        return not isinstance(self.levels[0], np.ndarray)
+
+    def whole(self) -> np.ndarray:
+        """Return all of the image as the models see it, ``(H, W, 3)`` uint8."""
+        height, width = self.shape
+        return self.rgb8((slice(0, height), slice(0, width)), max(height, width))
+
+    def rgb8(self, window: tuple[slice, slice], most: int) -> np.ndarray:
+        """Return a part of the image as the models see it, ``(h, w, 3)`` uint8.
+
+        Parameters
+        ----------
+        window : tuple of slice
+            Rows and columns of the image, with start and stop.
+        most : int
+            The long side of what is returned; for a larger window each ``n``-th pixel of the level that suits is taken,
+            n a power of two.
+        """
+        factor = factor_of(window, most)
+        level = min(factor.bit_length() - 1, len(self.levels) - 1)
+        step = factor >> level
+        rows, cols = (slice(part.start >> level, -(-part.stop >> level), step) for part in window)
+        return to_rgb8(np.asarray(self.levels[level][rows, cols]), self.limits)
+
+
+def factor_of(window: tuple[slice, slice], most: int) -> int:
+    """Return by which power of two a window is reduced so that its long side is at most ``most`` pixels."""
+    side = max(part.stop - part.start for part in window)
+    return 1 << max(0, (-(-side // most) - 1).bit_length())
+
+
+def picture_of(image: np.ndarray, limits: tuple[float, float] | None = None) -> Picture:
+    """Return an image in memory as a picture; axes and ``limits`` are those of :func:`naslora_trainer.images.to_rgb8`.
+
+    Raises
+    ------
+    UserError
+        The array is no image.
+    """
+    plane = channels_last(np.asarray(image), "The image")
+    if limits is None and plane.dtype.kind in "uif" and plane.dtype != np.uint8:
+        limits = default_limits(plane)
+    return Picture(_halved(plane), limits)
+
+
+def open_picture(path: Path | str, max_pixels: int = MAX_PIXELS, whole_below: int = WHOLE_BELOW) -> Picture:
+    """Open an image file.
+
+    Parameters
+    ----------
+    path : Path
+        What :func:`naslora_trainer.images.read_image` reads, or an OME-Zarr folder.
+    max_pixels : int
+        An image with more pixels is refused.
+    whole_below : int
+        An image of more bytes is read in parts, where its format allows that; it must not change while it is open.
+
+    Raises
+    ------
+    UserError
+        The file is missing, damaged, too large, has no pixels, or is a stack of planes.
+    """
+    path = Path(path)
+    levels = lazy_levels(path, max_pixels, whole_below)
+    if levels is None:
+        return picture_of(read_image(path, max_pixels))
+    small = _halved(levels[-1])
+    sized = (*levels[:-1], *small) if len(small) > 1 else levels
+    limits = None if sized[0].dtype == np.uint8 else default_limits(np.asarray(sized[-1]))
+    return Picture(sized, limits)
+
+
+def picture_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return (rows, columns) of an image file or an OME-Zarr folder, without reading its pixels.
+
+    Raises
+    ------
+    UserError
+        As :func:`open_picture`, as far as the header shows it.
+    """
+    path = Path(path)
+    return zarr_shape(path, max_pixels) if is_zarr(path) else plane_shape(path, max_pixels)
+
+
+def _halved(image: Any) -> tuple[Any, ...]:
+    """Return an image and, in memory, its halves until :data:`OVERVIEW`: of each 2 x 2 pixels the first."""
+    levels: list[Any] = [image]
+    while max(levels[-1].shape[:2]) > OVERVIEW:
+        half = levels[-1][::2, ::2]
+        levels.append(half if isinstance(half, np.ndarray) else _in_memory(half))
+    return tuple(levels)
+
+
+def _in_memory(part: Any) -> np.ndarray:
+    """Return a dask array as numpy; one thread, since several would hold more of the image at once."""
+    return np.asarray(part.compute(scheduler="synchronous"))
