@@ -5,11 +5,12 @@ import copy
 import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT, Sam
+from torch import nn
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.layers import AdaptedConv2d
+from naslora_trainer.layers import AdaptedConv2d, AdaptedLinear
 from naslora_trainer.merging import apply
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.targets import inject, query_and_value_rows, target_layers, windows_of
@@ -102,3 +103,16 @@ def test_the_file_answers_as_the_network_in_training(settings: dict[str, object]
     dense = base_sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(2, -1, 64, 64)
     theirs = answers.mask_decoder.predict_masks(embedding, base_sam.prompt_encoder.get_dense_pe(), sparse, dense)
     torch.testing.assert_close(network.decode(embedding, sparse, dense[:1]), theirs, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["nas-lora", "nas-pc-lora", "conv-lora"])
+def test_every_method_begins_with_the_update_of_plain_lora(method: str, base_sam: Sam) -> None:
+    """On a grid of one token all that a cell does is to pass it on."""
+    updates = {}
+    for name in (method, "lora"):
+        layers = inject(copy.deepcopy(base_sam).image_encoder, FineTuneConfig(method=name, blocks=1, rank=4))
+        layer = next(layer for layer in layers.values() if isinstance(layer, AdaptedLinear))
+        layer.down.data.fill_(0.1)
+        layer.up.data.fill_(0.2)
+        updates[name] = nn.functional.linear(layer.spread(torch.ones(1, 1, 1, layer.down.shape[1])), layer.output())
+    assert updates[method].mean() == pytest.approx(float(updates["lora"].mean()), rel=1e-5)

@@ -81,6 +81,18 @@ class Cell(nn.Module):
             kernel = kernel + functional.pad(centred(bypass), (0, 0, 0, 0, self.searched, 0, self.searched, 0))
         return kernel[self.order]
 
+    @torch.no_grad()
+    def passes(self) -> float:
+        """Return which share of a token's own value the cell lets through, mean over channels.
+
+        It is below 1 for a new cell in which some operations are ``none`` or pooling; one that is not linear counts
+        as the identity.
+        """
+        middle = KERNEL_SIDE // 2
+        linear = float(self.kernel()[:, :, middle, middle].sum()) / self.rank
+        curved = zip(self.probabilities().tolist(), self.operations, strict=True)
+        return linear + sum(p for p, name in curved if not OPERATIONS[name].linear) * self.searched / self.rank
+
     def forward(self, z: Tensor) -> Tensor:
         """Apply the cell to ``z`` ``(B, r, H, W)``; same shape out, zeros beyond the border."""
         if self.plain:

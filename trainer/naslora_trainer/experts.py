@@ -89,6 +89,10 @@ class ExpertsCell(nn.Module):
         """Return what is trained beside the projections."""
         return [self.taps, self.gate, self.noise]
 
+    def passes(self) -> float:
+        """Return which share of a token's own value a new cell lets through: all of it, whichever the expert."""
+        return 1.0
+
     def balance(self) -> Tensor | float:
         """Return the balance loss of the last call: squared variation of importance and of load, 0 when equal."""
         return self._balance

@@ -62,19 +62,25 @@ def replace_layer(encoder: nn.Module, path: str, layer: nn.Module) -> None:
 
 
 def inject(encoder: nn.Module, config: FineTuneConfig) -> dict[str, AdaptedLinear | AdaptedConv2d]:
-    """Replace the layers to adapt (see :func:`target_layers`) in place and return them by path."""
-    scale = config.lora_alpha / config.rank
+    """Replace the layers to adapt (see :func:`target_layers`) in place and return them by path.
+
+    The scale of a layer is ``lora_alpha / rank`` divided by what its new cell lets through
+    (:meth:`naslora_trainer.cell.Cell.passes`), so that every method begins with the update of plain LoRA: with ``none``
+    among seven operations a cell would learn at 0.7 of its pace.
+    """
     adapted: dict[str, AdaptedLinear | AdaptedConv2d] = {}
     for path in target_layers(encoder, config.blocks, config.targets):
         base = encoder.get_submodule(path)
+        cell = _cell(config, base.kernel_size[0] if isinstance(base, nn.Conv2d) else None)
+        scale = config.lora_alpha / config.rank / (cell.passes() or 1.0)
         if isinstance(base, nn.Conv2d):
-            adapted[path] = AdaptedConv2d(base, _cell(config, base.kernel_size[0]), scale)
+            adapted[path] = AdaptedConv2d(base, cell, scale)
         else:
             assert isinstance(base, nn.Linear)
             only_qv = path.endswith("attn.qkv") and "qkv" not in config.targets
             rows = query_and_value_rows(encoder.get_submodule(path.removesuffix(".qkv"))) if only_qv else None
             windows = windows_of(encoder, path) if config.cell_sees == "map" else 1
-            adapted[path] = AdaptedLinear(base, _cell(config), scale, rows, windows)
+            adapted[path] = AdaptedLinear(base, cell, scale, rows, windows)
         replace_layer(encoder, path, adapted[path])
     return adapted
 
