@@ -49,6 +49,7 @@ class Project:
         self._manifest = manifest
         #: Files that were read and found sound, or written here: what they looked like then.
         self._sound: dict[str, Signature] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._counts: dict[str, tuple[Signature, tuple[int, bool]]] = {}
         self._lock = threading.RLock()
 
@@ -184,7 +185,8 @@ class Project:
         """
         with self._lock:
             path = self._file(name)
-            shape, signature = image_size(self._existing(name).path), signature_of(path)
+            signature = signature_of(path)
+            shape = self._sizes[name] = image_size(self._existing(name).path)
             if signature is None:
                 return Annotation(np.zeros(shape, np.int32))
             found = read_annotation(path, name, shape)
@@ -249,7 +251,8 @@ class Project:
         with self._lock:
             for edit in changes:
                 for _, info in edit.objects.values():
-                    self._check_class(info)
+                    if info is not None and not self._has_class(info.class_id):
+                        raise UserError(f"The project {self.name} has no class {info.class_id}.", "Add it first.")
             self._change(name, changes)
 
     def set_complete(self, name: str, complete: bool) -> None:
@@ -359,11 +362,10 @@ class Project:
 
     def _change(self, name: str, changes: Sequence[Edit], complete: bool | None = None) -> None:
         """Change the annotation file of an image; one that another program wrote is read and checked before."""
-        path = self._file(name)
-        signature = signature_of(path)
-        if signature is not None and signature != self._sound.get(name):
+        path, signature = self._file(name), signature_of(self._file(name))
+        if name not in self._sizes or (signature is not None and signature != self._sound.get(name)):
             self.annotation(name)
-        new = image_size(self._existing(name).path) if signature is None else None
+        new = self._sizes[name] if signature is None else ()
         self._folder("annotations")
         change_annotation(path, name, changes, complete, new)
         self._sound[name] = signature_of(path)
@@ -377,11 +379,6 @@ class Project:
         if name not in self._counts or self._counts[name][0] != signature:
             self._counts[name] = signature, read_counts(path, name)
         return self._counts[name][1]
-
-    def _check_class(self, info: ObjectInfo | None) -> None:
-        """Refuse an unknown class."""
-        if info is not None and not self._has_class(info.class_id):
-            raise UserError(f"The project {self.name} has no class {info.class_id}.", "Add the class first.")
 
     def _has_class(self, key: int) -> bool:
         """Return whether there is a class of this id; another program may have added it in the meantime."""
