@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -10,10 +10,13 @@ import numpy as np
 from napari import Viewer
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.transforms import Affine
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from naslora_trainer.pictures import Picture
 from naslora_trainer.prompts import Point, Prediction, Prompts, Stroke
+
+from ..store.edits import Edit, Window
 
 Mode = Literal["click", "box", "scribble", "brush", "off"]
 IMAGE, OBJECTS, PREVIEW, POSITIVE, NEGATIVE, BOX = "Image", "Objects", "Preview", "Clicks +", "Clicks -", "Box"
@@ -41,7 +44,8 @@ class Canvas(QObject):
     """
 
     prompts_edited = Signal(object)
-    labels_painted = Signal(object)
+    #: What was painted: the plane, and the rows and columns in which; None: anywhere.
+    labels_painted = Signal(object, object)
     #: What of the image is on the screen, as (row0, col0, row1, col1), when the camera has come to rest.
     looked_at = Signal(tuple)
 
@@ -53,6 +57,12 @@ class Canvas(QObject):
         #: Whether the brush leaves the pixels of other objects alone.
         self.keep_others = False
         self._order: tuple[Point, ...] = ()
+        #: Where was painted since the objects were handed over.
+        self._painted: Window | None = None
+        #: No object has a larger number.
+        self._highest = 0
+        #: The pixel of the image at the first one of the preview.
+        self._offset = (0, 0)
         self._own_change = False
         self._dragging = False
         #: Whether the newest stroke is along the background.
@@ -63,8 +73,6 @@ class Canvas(QObject):
         self._read.timeout.connect(self._read_prompts)
         self._look = QTimer(self, singleShot=True, interval=CAMERA_REST_MS)
         self._look.timeout.connect(self._on_look)
-        #: Pixel of the image at the first one of the preview.
-        self._preview_at = (0, 0)
         viewer.mouse_drag_callbacks.append(self._on_mouse)
         viewer.camera.events.connect(self._on_camera)
 
@@ -89,17 +97,17 @@ class Canvas(QObject):
             self.layers[key].events.data.connect(self._on_prompt_layer)
         for name in TRANSFORM:
             getattr(self.layers[IMAGE].events, name).connect(self._follow_image)
-        self.layers[OBJECTS].events.labels_update.connect(self._on_paint)
         self.layers[OBJECTS].events.paint.connect(self._on_paint)
+        self.layers[OBJECTS].events.data.connect(self._on_replaced)
+        self._highest, self._offset = int(labels.max(initial=0)), (0, 0)
         self.viewer.reset_view()
         self.set_mode(self.mode)
         self.set_keep_others(self.keep_others)
 
     def clear(self) -> None:
         """Save a stroke that waits, and take the layers down."""
-        self.flush()
+        self.flush(everywhere=True)
         self._read.stop()
-        self._preview_at = (0, 0)
         for layer in self.layers.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -108,7 +116,7 @@ class Canvas(QObject):
 
     def close(self) -> None:
         """Let go of the viewer; the layers stay, for the person to keep."""
-        self.flush()
+        self.flush(everywhere=True)
         if self._on_mouse in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
         self.viewer.camera.events.disconnect(self._on_camera)
@@ -123,7 +131,7 @@ class Canvas(QObject):
         self.viewer.layers.selection.active = layer
         layer.mode = {"click": "pan_zoom", "box": "add_rectangle", "scribble": "add_path", "brush": "paint"}[mode]
         if isinstance(layer, Labels):
-            layer.selected_label = int(layer.data.max()) + 1
+            layer.selected_label = self._highest + 1
 
     def set_keep_others(self, keep: bool) -> None:
         """Choose whether the brush leaves the pixels of other objects alone."""
@@ -153,7 +161,7 @@ class Canvas(QObject):
                     self._draw_strokes(self.layers[key], strokes)
 
     def show_preview(self, prediction: Prediction | None) -> None:
-        """Draw the newest answer, or none."""
+        """Draw the newest answer, or none; the layer covers what the model saw of the image."""
         if not self.present(PREVIEW):
             return
         layer = self.layers[PREVIEW]
@@ -162,30 +170,35 @@ class Canvas(QObject):
                 layer.data = np.zeros_like(layer.data)
             return
         layer.data = prediction.mask.astype(np.uint8)
-        if prediction.offset != self._preview_at:
-            self._preview_at = prediction.offset
-            self._follow_image()
+        if prediction.offset != self._offset:
+            self._offset = prediction.offset
+            self._place_preview()
 
-    def show_labels(self, labels: np.ndarray) -> None:
-        """Bring the objects layer up to date with ``labels``, as one step of its undo history."""
-        if not self.present(OBJECTS):
-            return
-        layer = self.layers[OBJECTS]
-        where = np.nonzero(layer.data != labels)
-        if len(where[0]):
+    def show_labels(self, edit: Edit) -> None:
+        """Bring the objects layer up to date after an edit, as one step of its undo history."""
+        if self.present(OBJECTS) and len(edit.rows):
+            layer = self.layers[OBJECTS]
+            self._highest = max(self._highest, int(edit.after.max()))
             with self._silent(), layer.block_history():
-                layer.data_setitem(where, labels[where])
-            self._rest.stop()
+                layer.data_setitem(edit.where, edit.after)
+
+    def look_at(self, point: Point, key: int) -> None:
+        """Put a point (row, col) of the image in the middle of the view, and choose the label of the object there."""
+        if self.present(OBJECTS):
+            layer = self.layers[OBJECTS]
+            layer.selected_label = key
+            self.viewer.scene.camera.center = layer.data_to_world(point)
 
     def object_under_pointer(self) -> int:
         """Return the id of the accepted object under the mouse, 0 where there is none."""
         return self._object_at(self.viewer.cursor.position) if self.present(OBJECTS) else 0
 
-    def flush(self) -> None:
-        """Hand over what was painted since the last time."""
+    def flush(self, everywhere: bool = False) -> None:
+        """Hand over what was painted since the last time; ``everywhere``: and what napari did not tell of."""
         self._rest.stop()
-        if self.present(OBJECTS):
-            self.labels_painted.emit(self.layers[OBJECTS].data)
+        window, self._painted = self._painted, None
+        if self.present(OBJECTS) and (everywhere or window is not None):
+            self.labels_painted.emit(self.layers[OBJECTS].data, None if everywhere else window)
 
     def _add(self, layer: Any) -> Layer:
         return self.viewer.add_layer(layer)
@@ -213,8 +226,13 @@ class Canvas(QObject):
             if key != IMAGE:
                 for name in TRANSFORM:
                     setattr(layer, name, getattr(image, name))
-        if self._preview_at != (0, 0):  # the preview covers a part of the image
-            self.layers[PREVIEW].translate = image.affine.inverse(image.data_to_world(self._preview_at))
+        self._place_preview()
+
+    def _place_preview(self) -> None:
+        """Put the preview on the part of the image that it covers."""
+        image = self.layers[IMAGE]
+        turned = Affine(scale=image.scale[-2:], rotate=image.rotate[-2:, -2:], shear=image.shear[-1:])
+        self.layers[PREVIEW].translate = image.translate[-2:] + turned(self._offset)
 
     def _on_camera(self, event: Any = None) -> None:
         self._look.start()
@@ -243,15 +261,28 @@ class Canvas(QObject):
     def _choose_label(self, position: Any) -> None:
         """A stroke that begins on an object belongs to it; one that begins on background makes a new one."""
         layer = self.layers[OBJECTS]
-        layer.selected_label = self._object_at(position) or int(layer.data.max()) + 1
+        layer.selected_label = self._object_at(position) or self._highest + 1
 
     def _object_at(self, position: Any) -> int:
         """Return the id of the accepted object at a place of the world, 0 where there is none."""
         return int(self.layers[OBJECTS].get_value(position, world=True) or 0)
 
-    def _on_paint(self, event: Any = None) -> None:
-        if not self._own_change:
-            self._rest.start()
+    def _on_paint(self, event: Any) -> None:
+        """Note where was painted, from the item of the layer's own history."""
+        if self._own_change:
+            return
+        layer = self.layers[OBJECTS]
+        windows = [_window(atom, layer.data.shape) for atom in event.value]
+        self._painted = _around([self._painted, *windows] if self._painted else windows)
+        self._highest = max(self._highest, int(layer.selected_label))
+        self._rest.start()
+
+    def _on_replaced(self, event: Any = None) -> None:
+        """Note that all of the plane may be another."""
+        rows, cols = self.layers[OBJECTS].data.shape
+        self._painted = slice(0, rows), slice(0, cols)
+        self._highest = int(self.layers[OBJECTS].data.max(initial=0))
+        self._rest.start()
 
     def _on_prompt_layer(self, event: Any = None) -> None:
         if not self._own_change and not self._dragging:  # a shape that is being drawn is not a prompt yet
@@ -362,3 +393,18 @@ def _sizes(visible: int) -> tuple[float, float]:
 def _place(layer: Layer) -> dict[str, Any]:
     """Where a layer is in the world, for the layers on top of it."""
     return {"scale": layer.scale[-2:], "translate": layer.translate[-2:], "rotate": layer.rotate[-2:, -2:]}
+
+
+def _window(atom: Any, shape: tuple[int, ...]) -> Window:
+    """Return the rows and columns of one item of a labels layer's history: a window with a mask, or indices."""
+    key = getattr(atom, "slice_key", None)
+    if key is None:
+        key = tuple(slice(int(np.min(index)), int(np.max(index)) + 1) for index in atom[0])
+    rows, cols = (slice(*part.indices(size)[:2]) for part, size in zip(key, shape, strict=True))
+    return rows, cols
+
+
+def _around(windows: Sequence[Window]) -> Window:
+    """Return the smallest window around some."""
+    rows, cols = (slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*windows, strict=True))
+    return rows, cols

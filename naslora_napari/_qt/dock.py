@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from naslora_trainer.pictures import Picture
 
     from ..store import Annotation, Project
+    from ..store.edits import Edit, Window
 
 log = logging.getLogger("naslora_napari")
 
@@ -207,7 +208,7 @@ class NasLoraDock(QWidget):
         self.destroyed.connect(lambda: log.debug("dock destroyed"))
 
     def _use_project(self, opened: Opened) -> None:
-        self.canvas.flush()
+        self.canvas.flush(everywhere=True)
         project = self.project = opened.project
         if opened.left_out:
             more = f" (and {len(opened.left_out) - 1} more)" if len(opened.left_out) > 1 else ""
@@ -237,7 +238,6 @@ class NasLoraDock(QWidget):
     ) -> None:
         if project is not self.project or self.session is None:
             return
-        self.canvas.flush()
         self.canvas.clear()
         self.session.open(name, annotation)
         self.canvas.show_image(name, picture, annotation.labels)
@@ -287,17 +287,16 @@ class NasLoraDock(QWidget):
         self.show_state()
         self.previewChanged.emit()
 
-    def _on_labels(self, ids: tuple[int, ...]) -> None:
-        if self.session is not None:
-            self.canvas.show_labels(self.session.labels)
+    def _on_labels(self, edit: Edit) -> None:
+        self.canvas.show_labels(edit)
         self._show_counts()
         self.show_state()
 
-    def _on_painted(self, labels: np.ndarray) -> None:
+    def _on_painted(self, labels: np.ndarray, window: Window | None) -> None:
         session = self.session
         if session is None or not session.name or labels.shape != session.labels.shape:
             return
-        if self._try(lambda: session.brush(labels)):
+        if self._try(lambda: session.brush(labels, window)):
             self._show_counts()
             self.show_state()
 
@@ -367,8 +366,10 @@ class NasLoraDock(QWidget):
             return "Open an image or a folder to begin."
         if not self.predictor.is_ready:
             return "The model prepares the image…"
+        if self.editing.merging:
+            return f"Move the mouse over what belongs to object {self.editing.merging} and press M; Esc forgets it."
         if has_preview:
             return "Accept the mask (A), or click where it is wrong."
         if has_prompt:
             return "The model answers…"
-        return "Click on an object, or drag a box around it."
+        return self.editing.chosen or "Click on an object, or drag a box around it."

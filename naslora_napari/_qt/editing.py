@@ -23,14 +23,26 @@ class Editing:
 
     def __init__(self, dock: NasLoraDock) -> None:
         self._dock = dock
+        #: Image and id of the object that another one is to be merged into.
+        self._first = ("", 0)
+        self._key = 0
+        #: Says which object was chosen last; empty after anything else.
+        self.chosen = ""
+
+    @property
+    def merging(self) -> int:
+        """Id of the object that waits for another one to be merged into it; 0 if there is none."""
+        session, (image, key) = self._dock.session, self._first
+        return key if session is not None and session.name == image and key in session.objects else 0
 
     def accept(self) -> None:
         """Save the proposed mask as an object."""
         self._do(AnnotationSession.accept)
 
     def discard(self) -> None:
-        """Forget prompts and mask."""
-        self._do(AnnotationSession.discard)
+        """Forget prompts and mask; or, while a merge waits for its second object, that."""
+        merging, self._first = self.merging, ("", 0)
+        self._do((lambda _: None) if merging else AnnotationSession.discard)
 
     def tidy(self) -> None:
         """Take specks, holes and ragged edges out of the mask."""
@@ -60,11 +72,43 @@ class Editing:
         """Give the object under the mouse the class that is chosen."""
         self._do_to_object(lambda session, key: session.set_class(key, session.class_id))
 
+    def split(self) -> None:
+        """Split the object under the mouse."""
+        self._do_to_object(AnnotationSession.split)
+
+    def merge(self) -> None:
+        """Choose the object under the mouse; the one under it the next time becomes a part of it."""
+        self._do_to_object(self._merge)
+
+    def next_object(self) -> None:
+        """Look at the object with the next number."""
+        self._do(lambda session: self._look_at(session, session.neighbour(self._key, 1)))
+
+    def previous_object(self) -> None:
+        """Look at the object with the number before."""
+        self._do(lambda session: self._look_at(session, session.neighbour(self._key, -1)))
+
+    def _merge(self, session: AnnotationSession, key: int) -> None:
+        first, self._first = self.merging, (session.name, key)
+        if first:
+            self._first = ("", 0)
+            session.merge(first, key)
+
+    def _look_at(self, session: AnnotationSession, key: int) -> None:
+        if not key or self._dock.project is None:
+            return tell("There is no accepted object in this image yet.")
+        self._key = key
+        self._dock.canvas.look_at(session.centre(key), key)
+        info = session.objects[key]
+        names = {c.id: c.name for c in self._dock.project.classes}
+        self.chosen = f"Object {key}, one of {len(session.objects)}: {names[info.class_id]}, {info.source}."
+
     def _do(self, action: Callable[[AnnotationSession], Any]) -> None:
         session = self._dock.session
         if session is None:
             return
         self._dock.canvas.flush()  # a stroke that waits is a step before this one
+        self.chosen = ""
         try:
             action(session)
         except Exception as error:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prompts
-
-from ..store.records import ObjectInfo
+from ..store.steps import MOST_BYTES, MOST_STEPS, Step, StepFiles
 
 #: What all steps together may take in memory, in bytes; the oldest are forgotten first.
 LIMIT = 256 * 2**20
@@ -18,83 +13,15 @@ LIMIT = 256 * 2**20
 _OVERHEAD = 1024
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """One image at one moment: labels (H, W) int32, objects, and the prompts that are not accepted yet."""
+@dataclass
+class _Entry:
+    """A step in memory, in a file, or in both."""
 
-    labels: np.ndarray
-    objects: Mapping[int, ObjectInfo]
-    prompts: Prompts
-
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """One step on one image: only what differs, so that it can be applied in both directions.
-
-    Attributes
-    ----------
-    image : str
-        Name of the image.
-    prompts : tuple of Prompts
-        Before and after.
-    objects : dict of int to tuple
-        For each id that is new, gone or different: its record before and after, None where it is not there.
-    pixels, before, after : ndarray
-        (n,) flat indices of the pixels that differ, and their labels int32.
-    """
-
-    image: str
-    prompts: tuple[Prompts, Prompts]
-    objects: dict[int, tuple[ObjectInfo | None, ObjectInfo | None]]
-    pixels: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-
-    @classmethod
-    def between(cls, image: str, old: State, new: State) -> Change:
-        """Return what leads from ``old`` to ``new``."""
-        pixels = np.flatnonzero(old.labels != new.labels) if old.labels is not new.labels else np.zeros(0, np.intp)
-        ids = (key for key in {**old.objects, **new.objects} if old.objects.get(key) != new.objects.get(key))
-        objects = {key: (old.objects.get(key), new.objects.get(key)) for key in ids}
-        prompts = (old.prompts, new.prompts)
-        return cls(image, prompts, objects, pixels, old.labels.flat[pixels], new.labels.flat[pixels])
-
-    def reversed(self) -> Change:
-        """Return the way back."""
-        objects = {key: (after, before) for key, (before, after) in self.objects.items()}
-        return Change(self.image, self.prompts[::-1], objects, self.pixels, self.after, self.before)
-
-    def applied(self, state: State) -> State:
-        """Return ``state`` with this change.
-
-        Raises
-        ------
-        UserError
-            The pixels are not what they were, since another program changed the labels.
-        """
-        labels = state.labels
-        if len(self.pixels):
-            if not np.array_equal(labels.flat[self.pixels], self.before):
-                raise UserError(
-                    f"The labels of image '{self.image}' were changed elsewhere, so this step cannot be taken back.",
-                    "Correct the object by hand.",
-                )
-            labels = labels.copy()
-            labels.flat[self.pixels] = self.after
-        objects = {key: info for key, info in state.objects.items() if key not in self.objects}
-        objects |= {key: after for key, (_, after) in self.objects.items() if after is not None}
-        return State(labels, dict(sorted(objects.items())), self.prompts[1])
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Objects that are new, gone, of another shape or of another record."""
-        touched = set(np.unique(self.before)) | set(np.unique(self.after))
-        return tuple(sorted({int(key) for key in touched if key} | set(self.objects)))
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes, in bytes."""
-        return self.pixels.nbytes + self.before.nbytes + self.after.nbytes + _OVERHEAD
+    step: Step | None = None
+    path: Path | None = None
+    #: Bytes in memory and on disk.
+    nbytes: int = 0
+    stored: int = 0
 
 
 class History:
@@ -102,38 +29,86 @@ class History:
 
     Parameters
     ----------
+    files : StepFiles or None
+        Where the steps are kept for the next time; those that are there already are read when they are needed.
     limit : int
         Memory of all steps, in bytes.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, files: StepFiles | None = None, limit: int = LIMIT) -> None:
+        self._files = files
         self._limit = limit
-        self._done: list[Change] = []
-        self._undone: list[Change] = []
-        self._bytes = 0
+        done, undone = files.listed() if files else ([], [])
+        self._done = [_Entry(path=path, stored=_size(path)) for path in done]
+        self._undone = [_Entry(path=path, stored=_size(path)) for path in undone]
 
     @property
-    def to_undo(self) -> Change | None:
+    def to_undo(self) -> Step | None:
         """The step that is taken back next."""
-        return self._done[-1] if self._done else None
+        return self._newest(self._done)
 
     @property
-    def to_redo(self) -> Change | None:
+    def to_redo(self) -> Step | None:
         """The step that is done again next."""
-        return self._undone[-1] if self._undone else None
+        return self._newest(self._undone)
 
-    def add(self, change: Change) -> None:
+    def add(self, step: Step) -> None:
         """Remember a step; what was taken back before cannot be done again any more."""
-        self._bytes += change.nbytes - sum(step.nbytes for step in self._undone)
+        for entry in self._undone:
+            self._forget(entry)
         self._undone.clear()
-        self._done.append(change)
-        while self._bytes > self._limit and len(self._done) > 1:
-            self._bytes -= self._done.pop(0).nbytes
+        path = self._files.write(step) if self._files else None
+        self._done.append(_Entry(step, path, step.edit.nbytes + _OVERHEAD, _size(path)))
+        self._keep_limits()
 
     def undone(self) -> None:
         """Say that the step :attr:`to_undo` was taken back."""
-        self._undone.append(self._done.pop())
+        self._move(self._done, self._undone, done=False)
 
     def redone(self) -> None:
         """Say that the step :attr:`to_redo` was done again."""
-        self._done.append(self._undone.pop())
+        self._move(self._undone, self._done, done=True)
+
+    def _newest(self, entries: list[_Entry]) -> Step | None:
+        """Return the last step, read when it is needed; files that are no steps are dropped."""
+        while entries:
+            entry = entries[-1]
+            if entry.step is None and entry.path is not None and self._files is not None:
+                entry.step = self._files.read(entry.path)
+            if entry.step is not None:
+                entry.nbytes = entry.step.edit.nbytes + _OVERHEAD
+                return entry.step
+            self._forget(entries.pop())
+        return None
+
+    def _move(self, source: list[_Entry], target: list[_Entry], done: bool) -> None:
+        entry = source.pop()
+        if entry.path is not None and self._files is not None:
+            entry.path = self._files.mark(entry.path, done)
+        target.append(entry)
+
+    def _keep_limits(self) -> None:
+        """Forget the oldest steps where memory or disk would hold too much."""
+        while sum(entry.nbytes for entry in self._done) > self._limit and len(self._done) > 1:
+            self._forget(self._done.pop(0))
+        on_disk = [entry for entry in self._done if entry.path is not None]
+        stored = sum(entry.stored for entry in on_disk)
+        while len(on_disk) > MOST_STEPS or stored > MOST_BYTES:
+            oldest = on_disk.pop(0)
+            stored -= oldest.stored
+            self._forget(oldest)
+        self._done = [entry for entry in self._done if entry.step is not None or entry.path is not None]
+
+    def _forget(self, entry: _Entry) -> None:
+        """Remove the file of a step."""
+        if entry.path is not None and self._files is not None:
+            self._files.remove(entry.path)
+            entry.path = None
+
+
+def _size(path: Path | None) -> int:
+    """Return the size of a file in bytes; 0 where there is none."""
+    try:
+        return path.stat().st_size if path is not None else 0
+    except OSError:
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import getpass
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,11 +12,15 @@ import numpy as np
 from psygnal import Signal
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prediction, Prompts, box_of
+from naslora_trainer.prompts import Box, Point, Prediction, Prompts
 
 from ..store import edits
+from ..store.annotations import changed_elsewhere
+from ..store.edits import Edit, Window
 from ..store.records import Annotation, ObjectInfo, Source, now
-from .history import Change, History, State
+from ..store.steps import Step, StepFiles
+from .history import History
+from .pieces import pieces
 from .tidy import tidied
 
 Overlap = Literal["keep", "overwrite", "background"]
@@ -26,7 +31,10 @@ class ObjectStore(Protocol):
 
     def annotation(self, name: str) -> Annotation: ...
 
-    def save(self, name: str, labels: np.ndarray, objects: Mapping[int, ObjectInfo]) -> None: ...
+    def save(self, name: str, *changes: Edit) -> None: ...
+
+    @property
+    def steps(self) -> StepFiles: ...
 
 
 class AnnotationSession:
@@ -46,7 +54,7 @@ class AnnotationSession:
     name : str
         The open image; empty when there is none.
     labels : ndarray
-        ``(H, W)`` int32: accepted objects. Never changed in place.
+        ``(H, W)`` int32: accepted objects; changed in place, after the store has saved.
     objects : mapping of int to ObjectInfo
         How they came about.
     prompts : Prompts
@@ -59,27 +67,41 @@ class AnnotationSession:
         What happens where a new object meets others: ``keep`` (they keep their pixels), ``overwrite``, or
         ``background`` (they keep them, from the brush as well).
     history : History
-        What can be taken back and done again.
+        What can be taken back and done again; it is there again when the project is opened again.
     """
 
     prompts_changed = Signal(Prompts)
     preview_changed = Signal(object)
-    #: Objects changed: the ids of those that are new, gone, or another shape or class.
-    labels_changed = Signal(tuple)
+    #: Objects changed: by which edit.
+    labels_changed = Signal(Edit)
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self.name = ""
-        self.labels = np.zeros((0, 0), np.int32)
-        self.objects: Mapping[int, ObjectInfo] = {}
+        self._annotation = Annotation(np.zeros((0, 0), np.int32))
         self.prompts = Prompts()
         self.preview: Prediction | None = None
         self.class_id = 1
         self.overlap: Overlap = "keep"
-        self.history = History()
+        self.history = History(store.steps)
         self._candidate = 0
         #: Prompts of images that were left before they were accepted.
         self._unfinished: dict[str, Prompts] = {}
+        for step, side in ((self.history.to_redo, 0), (self.history.to_undo, 1)):  # of the last time
+            if step is not None:
+                self._unfinished[step.image] = step.prompts[side]
+        #: Strokes that are in the labels, and not in the store because it failed.
+        self._unsaved: list[Edit] = []
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Accepted objects, ``(H, W)`` int32."""
+        return self._annotation.labels
+
+    @property
+    def objects(self) -> Mapping[int, ObjectInfo]:
+        """How they came about."""
+        return self._annotation.objects
 
     def open(self, name: str, annotation: Annotation) -> None:
         """Make an image of the store the current one, with the prompts that were left there.
@@ -89,28 +111,27 @@ class AnnotationSession:
         name : str
             The image.
         annotation : Annotation
-            What the store has of it (reading it may take long, and is for a worker).
+            What the store has of it (reading it may take long, and is for a worker); the session changes it.
         """
         if self.name:
             self._unfinished[self.name] = self.prompts
         self.name = name
-        self.labels = annotation.labels
-        self.objects = annotation.objects
+        self._annotation = annotation
+        self._unsaved.clear()
         self._preview(None)  # it is a mask of the image before
         self._show_prompts(self._unfinished.pop(name, Prompts()))
-        self.labels_changed.emit(tuple(self.objects))
 
     # Prompts and their answer
 
     def set_prompts(self, prompts: Prompts) -> None:
         """Say what is asked; an empty prompt takes the preview away."""
         if prompts != self.prompts:
-            self.history.add(Change.between(self.name, self._state(), self._state(prompts=prompts)))
+            self.history.add(Step(self.name, (self.prompts, prompts), edits.NOTHING))
         self._show_prompts(prompts)
 
     def show(self, prediction: Prediction) -> None:
-        """Take the model's answer, unless nothing is asked any more."""
-        if self.prompts.empty or prediction.mask.shape != self.labels.shape:
+        """Take the model's answer, unless nothing is asked any more or it does not lie inside the image."""
+        if self.prompts.empty or not edits.inside(prediction.mask.shape, prediction.offset, self.labels.shape):
             return
         self._candidate = 0
         self._preview(prediction)
@@ -127,7 +148,7 @@ class AnnotationSession:
         """Take specks, holes and ragged edges out of the preview (see :func:`naslora_napari.live.tidy.tidied`)."""
         if self.preview is not None:
             asked = self.prompts.checked(self.labels.shape).as_clicks()  # type: ignore[arg-type]
-            clicks = [p for p, label in zip(asked.points, asked.labels, strict=True) if label]
+            clicks = _clicks_on(self.preview.mask.shape, self.preview.offset, asked)
             self._preview(replace(self.preview, mask=tidied(self.preview.mask, clicks)))
 
     def discard(self) -> None:
@@ -146,15 +167,10 @@ class AnnotationSession:
         """
         if self.preview is None:
             raise UserError("There is no mask to accept.", "Click on an object or draw a box around it first.")
-        overwrite = self.overlap == "overwrite" and bool(self.preview.mask.any())
-        if not overwrite and not (self.preview.mask & (self.labels == 0)).any():
-            raise UserError(
-                "The mask covers no free pixel: the object there is accepted already.",
-                "Click on another object, or erase the one that is there.",
-            )
         info = self._info("prompt", model=self.preview.version, prompts=replace(self.prompts, mask=None))
-        new, key = edits.with_object(self._annotation(), self.name, self.preview.mask, info, overwrite)
-        self._commit(State(new.labels, new.objects, Prompts()))
+        over, mask, offset = self.overlap == "overwrite", self.preview.mask, self.preview.offset
+        edit, key = edits.new_object(self._annotation, self.name, mask, info, offset, over)
+        self._commit(edit, Prompts())
         return key
 
     def delete(self, key: int) -> None:
@@ -165,8 +181,7 @@ class AnnotationSession:
         UserError
             There is no such object, or it could not be saved.
         """
-        new = edits.without_object(self._annotation(), self.name, key)
-        self._commit(State(new.labels, new.objects, self.prompts))
+        self._commit(edits.without_object(self._annotation, self.name, key))
 
     def reopen(self, key: int) -> None:
         """Make an object a proposal again, with the prompts it came from, or its box if it has none.
@@ -176,11 +191,10 @@ class AnnotationSession:
         UserError
             There is no such object, or it could not be saved.
         """
-        new = edits.without_object(self._annotation(), self.name, key)
-        info, mask = self.objects[key], self.labels == key
-        asked = info.prompts if info.prompts is not None and not info.prompts.empty else Prompts(box=box_of(mask))
+        edit = edits.without_object(self._annotation, self.name, key)
+        info, box = self.objects[key], _box(edit.rows, edit.cols)
         self.class_id = info.class_id
-        self._commit(State(new.labels, new.objects, asked))
+        self._commit(edit, info.prompts if info.prompts is not None and not info.prompts.empty else Prompts(box=box))
 
     def set_class(self, key: int, class_id: int) -> None:
         """Give an object another class.
@@ -190,33 +204,86 @@ class AnnotationSession:
         UserError
             There is no such object or class, or it could not be saved.
         """
-        new = edits.with_class(self._annotation(), self.name, key, class_id)
-        self._commit(State(new.labels, new.objects, self.prompts))
+        self._commit(edits.with_class(self._annotation, self.name, key, class_id))
 
-    def brush(self, labels: np.ndarray) -> tuple[int, ...]:
+    def merge(self, first: int, second: int) -> None:
+        """Make the second object a part of the first one, whose id, class and provenance stay.
+
+        Raises
+        ------
+        UserError
+            There is no such object, they are the same, or it could not be saved.
+        """
+        self._commit(edits.merged(self._annotation, self.name, first, second))
+
+    def split(self, key: int) -> tuple[int, ...]:
+        """Split an object into its connected parts, or else where it is narrow, and return the ids of the parts.
+
+        Two or more positive clicks of the prompts inside it say where its parts are, and are used up. The largest part
+        keeps the id, all keep class and provenance.
+
+        Raises
+        ------
+        UserError
+            There is no such object, it has no parts, or it could not be saved.
+        """
+        rows, cols = edits.pixels_of(self._annotation, self.name, key)
+        top, left, bottom, right = (int(edge) for edge in _box(rows, cols))
+        mask = np.zeros((bottom - top, right - left), bool)
+        mask[rows - top, cols - left] = True
+        clicks = [(row, col) for row, col in _clicks_on(mask.shape, (top, left), self.prompts) if mask[_at(row, col)]]
+        parts = pieces(mask, clicks)
+        if parts.max() < 2:
+            raise UserError(
+                f"Object {key} has no narrow place where it could be split.",
+                "Click once on each of its parts, then split it again.",
+            )
+        edit = edits.parted(self._annotation, self.name, key, parts[rows - top, cols - left])
+        self._commit(edit, Prompts() if len(clicks) > 1 else None)
+        return (key, *edit.objects)
+
+    def brush(self, labels: np.ndarray, window: Window | None = None) -> tuple[int, ...]:
         """Store the plane as the person painted it and return the ids that changed.
 
         Parameters
         ----------
         labels : ndarray
             ``(H, W)`` whole numbers of 0 or more.
+        window : tuple of slice
+            Rows and columns in which something was painted; None: anywhere.
 
         Raises
         ------
         UserError
             It could not be saved; the session keeps what was painted, so that the next stroke saves both.
         """
-        if np.array_equal(labels, self.labels):
-            return ()
-        new = edits.with_plane(self._annotation(), self.name, labels, self._info("brush"))
-        state = State(new.labels, new.objects, self.prompts)
-        change = Change.between(self.name, self._state(), state)
-        try:
-            self._store.save(self.name, state.labels, state.objects)
-        finally:
-            self.history.add(change)
-            self.labels, self.objects = state.labels, state.objects
-        return change.ids
+        edit = edits.painted(self._annotation, self.name, labels, self._info("brush"), window)
+        if not edit.empty:
+            self._unsaved.append(edit)
+            edits.apply(self._annotation, edit)
+            self.history.add(Step(self.name, (self.prompts, self.prompts), edit))
+        if self._unsaved:
+            self._save()
+        return edit.ids
+
+    def neighbour(self, key: int, step: int) -> int:
+        """Return the id of the next (``step`` 1) or previous (-1) object after ``key``, around the ends; 0: none."""
+        ids = sorted(self.objects)
+        if not ids:
+            return 0
+        place = bisect.bisect_left(ids, key) if step < 0 else bisect.bisect_right(ids, key) - 1
+        return ids[(place + step) % len(ids)]
+
+    def centre(self, key: int) -> Point:
+        """Return the middle (row, col) of the box around an object.
+
+        Raises
+        ------
+        UserError
+            There is no such object.
+        """
+        row0, col0, row1, col1 = _box(*edits.pixels_of(self._annotation, self.name, key))
+        return (row0 + row1 - 1) / 2, (col0 + col1 - 1) / 2
 
     # Back and forth
 
@@ -238,9 +305,9 @@ class AnnotationSession:
         UserError
             The step cannot be saved, or the labels were changed elsewhere; nothing happens then.
         """
-        change = self.history.to_undo
-        if change is not None and change.image == self.name:
-            self._apply(change.reversed())
+        step = self.history.to_undo
+        if step is not None and step.image == self.name:
+            self._go(step.reversed())
             self.history.undone()
 
     def redo(self) -> None:
@@ -251,41 +318,42 @@ class AnnotationSession:
         UserError
             As for :meth:`undo`.
         """
-        change = self.history.to_redo
-        if change is not None and change.image == self.name:
-            self._apply(change)
+        step = self.history.to_redo
+        if step is not None and step.image == self.name:
+            self._go(step)
             self.history.redone()
 
     # Inside
 
-    def _state(self, prompts: Prompts | None = None) -> State:
-        return State(self.labels, self.objects, self.prompts if prompts is None else prompts)
+    def _commit(self, edit: Edit, prompts: Prompts | None = None) -> None:
+        """Save an edit with other prompts (None: the same) as one step, then show it."""
+        step = Step(self.name, (self.prompts, self.prompts if prompts is None else prompts), edit)
+        self._save(edit)
+        self.history.add(step)
+        self._show(step)
 
-    def _annotation(self) -> Annotation:
-        return Annotation(self.labels, dict(self.objects))
+    def _go(self, step: Step) -> None:
+        """Go one step back or forth, unless the labels are not what they were then."""
+        if not edits.fits(self._annotation, step.edit):
+            raise changed_elsewhere(self.name)
+        if not step.edit.empty:
+            self._save(step.edit)
+        self._show(step)
 
-    def _commit(self, state: State) -> None:
-        """Save a new state as one step, then show it."""
-        change = Change.between(self.name, self._state(), state)
-        self._store.save(self.name, state.labels, state.objects)
-        self.history.add(change)
-        self._take(state, change.ids)
-
-    def _apply(self, change: Change) -> None:
-        """Go one step back or forth: save it, then show it."""
-        state = change.applied(self._state())
-        if change.ids:
-            self._store.save(self.name, state.labels, state.objects)
-        self._take(state, change.ids)
-
-    def _take(self, state: State, ids: tuple[int, ...]) -> None:
-        self.labels, self.objects = state.labels, state.objects
-        if state.prompts != self.prompts:
-            if ids:
+    def _show(self, step: Step) -> None:
+        """Take over a step that is saved."""
+        edits.apply(self._annotation, step.edit)
+        if step.prompts[1] != self.prompts:
+            if not step.edit.empty:
                 self._preview(None)  # it is the mask of another object
-            self._show_prompts(state.prompts)
-        if ids:
-            self.labels_changed.emit(ids)
+            self._show_prompts(step.prompts[1])
+        if not step.edit.empty:
+            self.labels_changed.emit(step.edit)
+
+    def _save(self, *changes: Edit) -> None:
+        """Save edits, and before them the strokes that could not be saved when they were made."""
+        self._store.save(self.name, *self._unsaved, *changes)
+        self._unsaved.clear()
 
     def _show_prompts(self, prompts: Prompts) -> None:
         self.prompts = prompts
@@ -300,6 +368,23 @@ class AnnotationSession:
 
     def _info(self, source: Source, model: str = "", prompts: Prompts | None = None) -> ObjectInfo:
         return ObjectInfo(self.class_id, source, model, now(), _annotator(), prompts)
+
+
+def _clicks_on(shape: tuple[int, ...], offset: tuple[int, int], prompts: Prompts) -> list[Point]:
+    """Return the positive clicks on a mask of ``shape`` (h, w) at ``offset``, in pixels of the mask."""
+    places = zip(prompts.points, prompts.labels, strict=True)
+    moved = [(row - offset[0], col - offset[1]) for (row, col), label in places if label]
+    return [point for point in moved if all(0 <= at < size for at, size in zip(_at(*point), shape, strict=True))]
+
+
+def _at(row: float, col: float) -> tuple[int, int]:
+    """Return the pixel at a place."""
+    return round(row), round(col)
+
+
+def _box(rows: np.ndarray, cols: np.ndarray) -> Box:
+    """Return the tight box of pixels; the far edges are exclusive."""
+    return float(rows.min()), float(cols.min()), float(rows.max() + 1), float(cols.max() + 1)
 
 
 def _annotator() -> str:

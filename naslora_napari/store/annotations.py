@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,10 +11,11 @@ import h5py
 import numpy as np
 
 from naslora_trainer import hdf5
-from naslora_trainer.data import ids_in
+from naslora_trainer.data import areas_in
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_bytes
 
+from .edits import Edit
 from .records import Annotation, ObjectInfo, Source, prompts_from_json, prompts_to_json
 
 SCHEMA = "naslora-annotation"
@@ -23,6 +26,7 @@ KIND = "annotation file"
 NUMBERS = ("id", "class")
 TEXTS = ("source", "model", "time", "annotator")
 CHUNK = 256
+Signature = tuple[int, int, int] | None
 #: The table of objects, and their prompts, may take as much memory, in bytes.
 LARGEST_TABLE = 2**30
 
@@ -35,38 +39,111 @@ def write_annotation(path: Path, image: str, annotation: Annotation) -> None:
     UserError
         The disk is full or read-only; the old file is intact.
     """
-    write_bytes(path, to_bytes(image, annotation))
+    with _new_file(image, annotation.labels.shape, annotation.complete) as file:
+        plane = hdf5.packed(file, "labels", np.dtype("<i4"), annotation.labels.shape, CHUNK)
+        for chunk in plane.iter_chunks() if annotation.objects else ():
+            if annotation.labels[chunk].any():  # what is not written is 0
+                plane[chunk] = annotation.labels[chunk]
+        _write_table(file, *_to_table(annotation.objects))
+        content = hdf5.content(file)
+    write_bytes(path, content)
 
 
-def to_bytes(image: str, annotation: Annotation) -> bytes:
-    """Return the content of an annotation file, built in memory so that only plain writing can fail."""
-    labels = annotation.labels
-    objects = sorted(annotation.objects.items())
-    lines = "".join(prompts_to_json(info.prompts) + "\n" for _, info in objects).encode("ascii")
-    with hdf5.create("annotation.h5", SCHEMA, VERSION, driver="core", backing_store=False) as file:
-        hdf5.set_text(file, "image", image)
-        file.attrs["rows"], file.attrs["columns"] = labels.shape
-        file.attrs["complete"] = np.bool_(annotation.complete)
-        _write(file, "labels", labels.astype("<i4", copy=False), CHUNK)
-        _write(file, "objects", _to_table(objects), 4096)
-        _write(file, "prompts", np.frombuffer(lines, np.uint8), 65536)
-        file.flush()
-        return bytes(file.id.get_file_image())
+def change_annotation(
+    path: Path, image: str, edits: Sequence[Edit], complete: bool | None = None, new: tuple[int, ...] = ()
+) -> None:
+    """Change the annotation file of an image, at once: only the chunks that are touched are packed anew.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    image : str
+        Name of the image.
+    edits : sequence of Edit
+        One after the other.
+    complete : bool or None
+        Whether every object is labelled; None: as it was.
+    new : (rows, columns) or ()
+        Size of an image that has no file yet; empty where there is one.
+
+    Raises
+    ------
+    UserError
+        The labels are not those that the edits begin with, the file is damaged, or the disk is full or read-only; the
+        old file is intact.
+    """
+    with nullcontext() if new else hdf5.reading(path, KIND, SCHEMA, VERSION) as old:
+        table, prompts, was, shape = (*_to_table({}), False, new) if old is None else _read_head(old, path, image)
+        with _new_file(image, shape, was if complete is None else complete) as file:
+            if old is not None:
+                source = hdf5.dataset(old, "labels", np.dtype("<i4"), shape)
+                old.copy(source, file, "labels", without_attrs=True)  # chunk by chunk: what is replaced leaves no gap
+            else:
+                hdf5.packed(file, "labels", np.dtype("<i4"), shape, CHUNK)
+            for edit in edits:
+                _set_pixels(file["labels"], edit, image)
+                table, prompts = _with_records(table, prompts, edit, image)
+            _write_table(file, table, prompts)
+            content = hdf5.content(file)
+    write_bytes(path, content)
 
 
-def _write(file: h5py.File, name: str, values: np.ndarray, chunk: int) -> None:
-    """Write a dataset in compressed chunks with checksums."""
-    chunks = tuple(min(chunk, max(1, size)) for size in values.shape)
-    growing = (None,) * values.ndim if not values.size else None  # only a growing dataset of chunks may be empty
-    file.create_dataset(
-        name,
-        data=values,
-        chunks=chunks,
-        maxshape=growing,
-        compression="gzip",
-        compression_opts=1,
-        shuffle=True,
-        fletcher32=True,
+def _new_file(image: str, shape: tuple[int, ...], complete: bool) -> h5py.File:
+    """Return a file in memory, without datasets."""
+    file = hdf5.in_memory(SCHEMA, VERSION)
+    hdf5.set_text(file, "image", image)
+    file.attrs["rows"], file.attrs["columns"] = shape
+    file.attrs["complete"] = np.bool_(complete)
+    return file
+
+
+def _write_table(file: h5py.File, table: np.ndarray, prompts: list[str]) -> None:
+    """Write the table of objects, and the lines of their prompts."""
+    lines = "".join(f"{line}\n" for line in prompts).encode("ascii")
+    hdf5.set_packed(file, "objects", table, 4096)
+    hdf5.set_packed(file, "prompts", np.frombuffer(lines, np.uint8), 65536)
+
+
+def _set_pixels(labels: h5py.Dataset, edit: Edit, image: str) -> None:
+    """Change the chunks that an edit touches."""
+    height, width = labels.chunks or labels.shape
+    across = -(-labels.shape[1] // width)
+    numbers = edit.rows // height * across + edit.cols // width
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    for part in np.split(order, starts[1:]) if len(order) else ():
+        row, col = numbers[part[0]] // across * height, numbers[part[0]] % across * width
+        chunk = slice(row, row + height), slice(col, col + width)
+        block = labels[chunk]
+        where = edit.rows[part] - row, edit.cols[part] - col
+        if not np.array_equal(block[where], edit.before[part]):
+            raise changed_elsewhere(image)
+        block[where] = edit.after[part]
+        labels[chunk] = block
+
+
+def _with_records(table: np.ndarray, prompts: list[str], edit: Edit, image: str) -> tuple[np.ndarray, list[str]]:
+    """Return the table of objects and the lines of their prompts after an edit."""
+    if not edit.objects:
+        return table, prompts
+    known = set(table["id"].tolist())
+    if any((before is None) == (key in known) for key, (before, _) in edit.objects.items()):
+        raise changed_elsewhere(image)
+    kept = np.flatnonzero(~np.isin(table["id"], list(edit.objects)))
+    added, lines = _to_table({key: after for key, (_, after) in edit.objects.items() if after is not None})
+    widths = [max(table.dtype[name].itemsize, added.dtype[name].itemsize) for name in TEXTS]
+    whole = np.concatenate([part.astype(_table_type(widths)) for part in (table[kept], added)])
+    order = np.argsort(whole["id"])
+    lines = [*(prompts[i] for i in kept), *lines]
+    return whole[order], [lines[i] for i in order]
+
+
+def changed_elsewhere(image: str) -> UserError:
+    """Return the sentence for labels that are not what they were."""
+    return UserError(
+        f"The labels of image '{image}' were changed elsewhere, so this step does not fit any more.",
+        "Open the image again and correct the object by hand.",
     )
 
 
@@ -79,16 +156,18 @@ def read_annotation(path: Path, image: str, shape: tuple[int, int]) -> Annotatio
         The file is damaged, foreign, of a newer version, of another image or of another size.
     """
     with hdf5.reading(path, KIND, SCHEMA, VERSION) as file:
-        objects, complete, stored = _read_head(file, path, image)
+        table, prompts, complete, stored = _read_head(file, path, image)
+        objects = _from_table(table, prompts)
         if stored != shape:
             raise UserError(
                 f"{path} has labels for {stored[0]} x {stored[1]} pixels, its image has {shape[0]} x {shape[1]}.",
                 "Put the original image back.",
             )
         labels = hdf5.dataset(file, "labels", np.dtype("<i4"), shape)[()].astype(np.int32, copy=False)
-        if labels.min() < 0 or ids_in(labels) != sorted(objects):
+        areas = areas_in(labels) if labels.min() >= 0 else {}
+        if list(areas) != sorted(objects):
             raise ValueError("the table of objects does not fit the labels")
-        return Annotation(labels, objects, complete)
+        return Annotation(labels, objects, complete, areas)
 
 
 def read_counts(path: Path, image: str) -> tuple[int, bool]:
@@ -100,12 +179,21 @@ def read_counts(path: Path, image: str) -> tuple[int, bool]:
         The file is damaged, foreign, of a newer version or of another image.
     """
     with hdf5.reading(path, KIND, SCHEMA, VERSION) as file:
-        objects, complete, _ = _read_head(file, path, image)
-        return len(objects), complete
+        table, _, complete, _ = _read_head(file, path, image)
+        return len(table), complete
 
 
-def _read_head(file: h5py.File, path: Path, image: str) -> tuple[dict[int, ObjectInfo], bool, tuple[int, int]]:
-    """Return the objects, the completeness and the shape of an open annotation file."""
+def signature_of(path: Path) -> Signature:
+    """Return what changes when a file is replaced; None where it is missing."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, list[str], bool, tuple[int, int]]:
+    """Return the table of objects, the lines of their prompts, the completeness and the shape of an open file."""
     if hdf5.text(file, "image") != image:
         raise UserError(f"{path} belongs to another image.", "Restore the file from a copy.")
     shape = hdf5.whole(file, "rows"), hdf5.whole(file, "columns")
@@ -116,7 +204,9 @@ def _read_head(file: h5py.File, path: Path, image: str) -> tuple[dict[int, Objec
     if table.shape[0] > shape[0] * shape[1] or max(table.nbytes, prompts.nbytes) > LARGEST_TABLE:
         raise ValueError("too many objects")
     lines = prompts[()].tobytes().decode("ascii").splitlines()
-    return _from_table(table[()], lines), hdf5.flag(file, "complete"), shape
+    if len(lines) != len(table):
+        raise ValueError("there is not one line of prompts for each object")
+    return table[()], lines, hdf5.flag(file, "complete"), shape
 
 
 def _is_table(dtype: np.dtype) -> bool:
@@ -126,14 +216,20 @@ def _is_table(dtype: np.dtype) -> bool:
     return all(dtype[name] == np.dtype("<i4") for name in NUMBERS) and all(dtype[name].kind == "S" for name in TEXTS)
 
 
-def _to_table(objects: list[tuple[int, ObjectInfo]]) -> np.ndarray:
-    """Return the table of objects; its texts are as wide as the longest one."""
+def _to_table(objects: Mapping[int, ObjectInfo]) -> tuple[np.ndarray, list[str]]:
+    """Return the table of objects by id, and the lines of their prompts; texts are as wide as the longest one."""
+    ordered = sorted(objects.items())
     rows: list[tuple[Any, ...]] = [
-        (key, info.class_id, *(_encoded(getattr(info, name)) for name in TEXTS)) for key, info in objects
+        (key, info.class_id, *(_encoded(getattr(info, name)) for name in TEXTS)) for key, info in ordered
     ]
     widths = [max((len(row[column]) for row in rows), default=1) or 1 for column in range(2, 6)]
+    return np.array(rows, _table_type(widths)), [prompts_to_json(info.prompts) for _, info in ordered]
+
+
+def _table_type(widths: Sequence[int]) -> np.dtype:
+    """Return the type of the table of objects, whose texts take so many bytes."""
     texts = [(name, h5py.string_dtype("utf-8", width)) for name, width in zip(TEXTS, widths, strict=True)]
-    return np.array(rows, dtype=[*((name, "<i4") for name in NUMBERS), *texts])
+    return np.dtype([*((name, "<i4") for name in NUMBERS), *texts])
 
 
 def _encoded(text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from naslora_trainer.files import not_saved
 from naslora_trainer.pictures import Picture, open_picture, picture_size
 
 from . import edits, runs
-from .annotations import read_annotation, read_counts, write_annotation
+from .annotations import Signature, change_annotation, read_annotation, read_counts, signature_of, write_annotation
+from .edits import Edit
 from .manifest import COLORS, FILE, Manifest, read_manifest, with_images, write_manifest
 from .records import Annotation, ClassInfo, ImageEntry, ObjectInfo, ProjectSummary, now
+from .steps import StepFiles
 
 ProjectError = UserError
 SUFFIX = ".naslora"
-
-Signature = tuple[int, int, int] | None
 
 
 class Project:
@@ -47,7 +47,10 @@ class Project:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self._manifest = manifest
-        self._cached: tuple[str, Signature, Annotation] | None = None
+        #: Files that were read and found sound, or written here: what they looked like then.
+        self._sound: dict[str, Signature] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._counts: dict[str, tuple[Signature, tuple[int, bool]]] = {}
         self._lock = threading.RLock()
 
     @classmethod
@@ -121,6 +124,11 @@ class Project:
         """The folder for what can be computed again; it is made when it is missing."""
         return self._folder("cache")
 
+    @property
+    def steps(self) -> StepFiles:
+        """The steps that a person may take back."""
+        return StepFiles(self.path / "history", (image.name for image in self.images))
+
     # Images and classes
 
     def add_images(self, paths: Sequence[Path]) -> list[str]:
@@ -168,7 +176,7 @@ class Project:
     # Objects
 
     def annotation(self, name: str) -> Annotation:
-        """Return the labels of an image; an image that nobody touched has none.
+        """Return the labels of an image, which the caller may change; an image that nobody touched has none.
 
         Raises
         ------
@@ -176,8 +184,20 @@ class Project:
             The image is missing, or its annotation file is damaged, of another size or of a newer version.
         """
         with self._lock:
-            found = self._annotation(name)
-            return replace(found, labels=found.labels.copy(), objects=dict(found.objects))
+            path = self._file(name)
+            signature = signature_of(path)
+            shape = self._sizes[name] = picture_size(self._existing(name).path)
+            if signature is None:
+                return Annotation(np.zeros(shape, np.int32))
+            found = read_annotation(path, name, shape)
+            unknown = {info.class_id for info in found.objects.values() if not self._has_class(info.class_id)}
+            if unknown:
+                raise UserError(
+                    f"{path} has objects of class {min(unknown)}, which {self.path / FILE} does not have.",
+                    "Add the class there.",
+                )
+            self._sound[name] = signature
+            return found
 
     def add_object(self, name: str, mask: np.ndarray, info: ObjectInfo) -> int:
         """Add an object and return its id. Pixels of other objects stay theirs.
@@ -197,9 +217,9 @@ class Project:
             The mask is of another size or has no free pixel, the class is unknown, or the file cannot be written.
         """
         with self._lock:
-            old = self._annotation(name)
-            new, key = edits.with_object(old, name, np.asarray(mask), self._checked(info))
-            self._store(name, new)
+            info = info if info.time else replace(info, time=now())
+            edit, key = edits.new_object(self.annotation(name), name, np.asarray(mask), info)
+            self.save(name, edit)
             return key
 
     def remove_object(self, name: str, id: int) -> None:
@@ -211,29 +231,29 @@ class Project:
             There is no such object, or the file cannot be written.
         """
         with self._lock:
-            self._store(name, edits.without_object(self._annotation(name), name, id))
+            self.save(name, edits.without_object(self.annotation(name), name, id))
 
-    def save(self, name: str, labels: np.ndarray, objects: Mapping[int, ObjectInfo]) -> None:
-        """Replace all labels of an image, and how the objects came about.
+    def save(self, name: str, *changes: Edit) -> None:
+        """Change the labels of an image; that costs what the edits touch, not what the image measures.
 
         Parameters
         ----------
         name : str
             The image.
-        labels : ndarray
-            ``(H, W)`` whole numbers of 0 or more.
-        objects : mapping of int to ObjectInfo
-            One entry for each id in ``labels``.
+        *changes : Edit
+            One after the other; each fits what :meth:`annotation` returned, after those before it.
 
         Raises
         ------
         UserError
-            The plane is of another size or holds no labels, an object has no entry or an unknown class, or the file
-            cannot be written.
+            An object has an unknown class, the labels were changed elsewhere, or the file cannot be written.
         """
         with self._lock:
-            checked = {key: self._checked(info) for key, info in objects.items()}
-            self._store(name, edits.with_labels(self._annotation(name), name, np.asarray(labels), checked))
+            for edit in changes:
+                for _, info in edit.objects.values():
+                    if info is not None and not self._has_class(info.class_id):
+                        raise UserError(f"The project {self.name} has no class {info.class_id}.", "Add it first.")
+            self._change(name, changes)
 
     def set_complete(self, name: str, complete: bool) -> None:
         """Say whether every object of an image is labelled.
@@ -244,7 +264,7 @@ class Project:
             The file cannot be written.
         """
         with self._lock:
-            self._store(name, replace(self._annotation(name), complete=bool(complete)))
+            self._change(name, (), bool(complete))
 
     def import_labels(self, name: str, labels: np.ndarray, complete: bool) -> None:
         """Take over a label image for an image that has no objects yet.
@@ -255,8 +275,10 @@ class Project:
             The image has objects, the plane is of another size or holds no labels, or the file cannot be written.
         """
         with self._lock:
-            old, info = self._annotation(name), self._checked(ObjectInfo(self._manifest.classes[0].id, "import"))
-            self._store(name, edits.with_import(old, name, np.asarray(labels), info, bool(complete)))
+            info = ObjectInfo(self._manifest.classes[0].id, "import", time=now())
+            new = edits.with_import(self.annotation(name), name, np.asarray(labels), info, bool(complete))
+            self._folder("annotations")
+            write_annotation(self._file(name), name, new)
 
     def summary(self) -> ProjectSummary:
         """Count images, annotated images, objects and complete images.
@@ -266,11 +288,10 @@ class Project:
         UserError
             An annotation file is damaged or of a newer version.
         """
-        files = {image.name: self._file(image.name) for image in self.images}
-        counts = [read_counts(path, name) for name, path in files.items() if path.exists()]
-        objects = [count for count, _ in counts]
-        annotated = sum(count > 0 for count in objects)
-        return ProjectSummary(len(files), annotated, sum(objects), sum(complete for _, complete in counts))
+        counts = [self._count(image.name) for image in self.images]
+        annotated = sum(objects > 0 for objects, _ in counts)
+        objects, complete = (sum(numbers) for numbers in zip((0, 0), *counts, strict=True))
+        return ProjectSummary(len(counts), annotated, objects, complete)
 
     # Fine-tuning
 
@@ -339,36 +360,25 @@ class Project:
             )
         return entry
 
-    def _annotation(self, name: str) -> Annotation:
-        """Return the labels of an image, from memory if the file has not changed since."""
-        entry = self._entry(name)
-        path = self._file(name)
-        signature = _signature(path)
-        if self._cached is not None and self._cached[:2] == (name, signature):
-            return self._cached[2]
-        shape = picture_size(self._existing(entry.name).path)
-        found = Annotation(np.zeros(shape, np.int32)) if signature is None else read_annotation(path, name, shape)
-        unknown = {info.class_id for info in found.objects.values() if not self._has_class(info.class_id)}
-        if unknown:
-            raise UserError(
-                f"{path} has objects of class {min(unknown)}, which {self.path / FILE} does not have.",
-                "Add the class there.",
-            )
-        self._cached = (name, signature, found)
-        return found
-
-    def _store(self, name: str, annotation: Annotation) -> None:
-        """Write the labels of an image, then use them."""
-        path = self._file(name)
+    def _change(self, name: str, changes: Sequence[Edit], complete: bool | None = None) -> None:
+        """Change the annotation file of an image; one that another program wrote is read and checked before."""
+        path, signature = self._file(name), signature_of(self._file(name))
+        if name not in self._sizes or (signature is not None and signature != self._sound.get(name)):
+            self.annotation(name)
+        new = self._sizes[name] if signature is None else ()
         self._folder("annotations")
-        write_annotation(path, name, annotation)
-        self._cached = (name, _signature(path), annotation)
+        change_annotation(path, name, changes, complete, new)
+        self._sound[name] = signature_of(path)
 
-    def _checked(self, info: ObjectInfo) -> ObjectInfo:
-        """Return ``info`` with a time, after checking its class."""
-        if not self._has_class(info.class_id):
-            raise UserError(f"The project {self.name} has no class {info.class_id}.", "Add the class first.")
-        return info if info.time else replace(info, time=now())
+    def _count(self, name: str) -> tuple[int, bool]:
+        """Return how many objects an image has and whether it is complete."""
+        path = self._file(name)
+        signature = signature_of(path)
+        if signature is None:
+            return 0, False
+        if name not in self._counts or self._counts[name][0] != signature:
+            self._counts[name] = signature, read_counts(path, name)
+        return self._counts[name][1]
 
     def _has_class(self, key: int) -> bool:
         """Return whether there is a class of this id; another program may have added it in the meantime."""
@@ -388,12 +398,3 @@ class Project:
         except OSError as error:
             raise not_saved(folder, error) from error
         return folder
-
-
-def _signature(path: Path) -> Signature:
-    """Return what changes when a file is replaced; None where it is missing."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -80,11 +80,14 @@ class Annotation:
         One entry for each id in ``labels``.
     complete : bool
         Whether every object of the image is labelled.
+    areas : dict of int to int
+        How many pixels each object has.
     """
 
     labels: np.ndarray
     objects: dict[int, ObjectInfo] = field(default_factory=dict)
     complete: bool = False
+    areas: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

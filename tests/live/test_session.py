@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +10,14 @@ import pytest
 
 from naslora_napari.live import AnnotationSession
 from naslora_napari.store import Project
+from naslora_napari.store.edits import Edit
 from naslora_trainer.errors import UserError
 from naslora_trainer.prompts import Prediction, Prompts
 
 
-def answer(mask: np.ndarray) -> Prediction:
-    return Prediction(mask, 0.9, np.zeros((1, 256, 256), np.float32), mask[None], np.array([0.9]), "litemedsam")
+def answer(mask: np.ndarray, offset: tuple[int, int] = (0, 0)) -> Prediction:
+    low_res = np.zeros((1, 256, 256), np.float32)
+    return Prediction(mask, 0.9, low_res, mask[None], np.array([0.9]), "litemedsam", offset)
 
 
 def square(start: int, end: int) -> np.ndarray:
@@ -239,3 +244,161 @@ def test_a_late_answer_does_not_come_back(session: AnnotationSession) -> None:
     session.discard()
     session.show(answer(square(1, 5)))
     assert session.preview is None
+
+
+def test_an_answer_for_a_region_of_the_image_lands_in_its_place(session: AnnotationSession, project: Project) -> None:
+    mask = np.zeros((30, 40), bool)
+    mask[2:12, 3:13] = True
+    mask[25, 35] = True  # a speck
+    session.set_prompts(Prompts().with_click((95.0, 87.0)))
+    for offset in ((99, 0), (0, 89), (-1, 5)):
+        session.show(answer(mask, offset))
+        assert session.preview is None
+    session.show(answer(mask, (90, 80)))
+    session.tidy()
+    assert session.preview is not None and session.preview.offset == (90, 80) and not session.preview.mask[25, 35]
+    key = session.accept()
+    found = Project.open(project.path).annotation(session.name).labels
+    assert found[95, 87] == key and not found[:91].any() and not found[:, :82].any()
+    assert np.array_equal(found, session.labels)
+
+
+def test_a_signal_says_which_pixels_changed(session: AnnotationSession) -> None:
+    shown = session.labels.copy()
+
+    @session.labels_changed.connect
+    def follow(edit: Edit) -> None:
+        shown[edit.where] = edit.after
+
+    for start in (10, 40):
+        ask(session, square(start, start + 10))
+        session.accept()
+    session.merge(1, 2)
+    session.undo()
+    session.delete(1)
+    session.undo()
+    assert np.array_equal(shown, session.labels) and set(np.unique(shown)) == {0, 1, 2}
+
+
+def test_strokes_are_found_in_their_window_only(session: AnnotationSession) -> None:
+    painted = session.labels.copy()
+    painted[60:70, 60:70] = 5
+    painted[3, 3] = 6
+    assert session.brush(painted, (slice(50, 80), slice(50, 80))) == (5,)
+    assert session.brush(painted) == (6,)
+
+
+def test_a_stroke_that_could_not_be_saved_is_saved_with_the_next_step(
+    session: AnnotationSession, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = session.labels.copy()
+    painted[60:70, 60:70] = 5
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        with pytest.raises(UserError, match="disk is full"):
+            session.brush(painted)
+    assert np.array_equal(session.labels, painted) and not project.annotation(session.name).objects
+    ask(session, square(10, 20))
+    session.accept()
+    found = Project.open(project.path).annotation(session.name)
+    assert np.array_equal(found.labels, session.labels) and set(found.objects) == {5, 6}
+    session.undo()
+    session.undo()
+    session.undo()
+    assert not Project.open(project.path).annotation(session.name).objects
+
+
+def test_undo_goes_on_after_a_restart(session: AnnotationSession, project: Project) -> None:
+    ask(session, square(10, 20))
+    session.accept()
+    ask(session, square(40, 50))
+    session.accept()
+    session.undo()
+    again = AnnotationSession(Project.open(project.path))
+    again.open(session.name, project.annotation(session.name))
+    assert again.prompts == session.prompts and not again.prompts.empty  # what was left unfinished
+    again.redo()
+    assert set(again.objects) == {1, 2}
+    for _ in range(4):
+        again.undo()
+    assert not project.annotation(session.name).labels.any() and not again.undo_image
+    again.redo()
+    again.redo()
+    assert set(project.annotation(session.name).objects) == {1}
+    project.remove_object(session.name, 1)
+    last = AnnotationSession(project)
+    last.open(session.name, project.annotation(session.name))
+    with pytest.raises(UserError, match="changed elsewhere"):
+        last.undo()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_killed_process_leaves_its_undo_stack(session: AnnotationSession, project: Project) -> None:
+    code = (
+        "import os, signal, sys, numpy as np\n"
+        "from naslora_napari.live import AnnotationSession\n"
+        "from naslora_napari.store import Project\n"
+        "p = Project.open(sys.argv[1]); name = p.images[0].name\n"
+        "s = AnnotationSession(p); s.open(name, p.annotation(name))\n"
+        "for i in range(1, 4):\n"
+        "    plane = s.labels.copy(); plane[10 * i : 10 * i + 5, 7] = i; s.brush(plane)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join(str(root / part) for part in ("", "trainer", "resources"))
+    subprocess.run([sys.executable, "-c", code, str(project.path)], env=os.environ | {"PYTHONPATH": path}, check=False)
+    again = AnnotationSession(Project.open(project.path))
+    again.open(session.name, project.annotation(session.name))
+    for left in ({1, 2, 3}, {1, 2}, {1}, set()):
+        assert set(again.objects) == left
+        again.undo()
+
+
+def test_an_object_is_split_and_two_are_merged(session: AnnotationSession, project: Project) -> None:
+    project.add_class("cell")
+    session.class_id = 2
+    ask(session, square(10, 20) | square(30, 50))
+    key = session.accept()
+    info = session.objects[key]
+    assert session.split(key) == (key, key + 1)
+    assert np.array_equal(session.labels == key, square(30, 50))  # the largest part
+    assert session.objects[key + 1] == info
+    session.merge(key + 1, key)
+    stored = Project.open(project.path).annotation(session.name)
+    assert set(stored.objects) == {key + 1} and (stored.labels == key + 1).sum() == 500
+    session.undo()
+    session.undo()
+    assert set(session.objects) == {key} and (session.labels == key).sum() == 500
+    with pytest.raises(UserError, match="with itself"):
+        session.merge(key, key)
+    with pytest.raises(UserError, match="no object 9"):
+        session.merge(key, 9)
+
+
+def test_clicks_say_where_an_object_is_split(session: AnnotationSession) -> None:
+    ask(session, square(10, 30))
+    key = session.accept()
+    with pytest.raises(UserError, match="no narrow place"):
+        session.split(key)
+    clicks = Prompts(((20.0, 12.0), (20.0, 27.0), (20.0, 60.0), (15.0, 15.0)), (1, 1, 1, 0))
+    session.set_prompts(clicks)
+    ids = session.split(key)
+    assert len(ids) == 2 and session.prompts.empty
+    assert session.labels[20, 12] != session.labels[20, 27] and set(session.labels[square(10, 30)]) == set(ids)
+    session.undo()
+    assert session.prompts == clicks and set(session.objects) == {key}
+
+
+def test_objects_follow_each_other_around(session: AnnotationSession) -> None:
+    assert session.neighbour(0, 1) == 0
+    painted = session.labels.copy()
+    for key, start in ((2, 10), (5, 30), (9, 50)):
+        painted[start : start + 4, start : start + 8] = key
+    session.brush(painted)
+    assert [session.neighbour(key, 1) for key in (0, 2, 3, 5, 9)] == [2, 5, 5, 9, 2]
+    assert [session.neighbour(key, -1) for key in (0, 2, 3, 5, 9)] == [9, 9, 2, 2, 5]
+    assert session.centre(5) == (31.5, 33.5)

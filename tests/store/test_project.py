@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from naslora_napari.store import ObjectInfo, Project
 from naslora_napari.store.annotations import read_annotation, write_annotation
+from naslora_napari.store.edits import new_object, painted
 from naslora_napari.store.records import Annotation
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import objects_of, read_snapshot
@@ -73,7 +74,7 @@ def test_numbers_follow_the_work(project: Project) -> None:
 def test_a_brushed_plane_forgets_what_is_gone(project: Project) -> None:
     key = project.add_object("a", square(2, 8), ObjectInfo())
     labels = np.where(square(20, 25), 9, 0)
-    project.save("a", labels, {key: ObjectInfo(), 9: ObjectInfo(source="brush")})
+    project.save("a", painted(project.annotation("a"), "a", labels, ObjectInfo(source="brush")))
     found = project.annotation("a")
     assert key not in found.objects and found.objects[9].source == "brush" and np.array_equal(found.labels, labels)
 
@@ -90,9 +91,8 @@ def test_a_brushed_plane_forgets_what_is_gone(project: Project) -> None:
         (lambda p: p.add_object("z", square(1, 3), ObjectInfo()), "'z'"),
         (lambda p: p.remove_object("a", 3), "no object 3"),
         (lambda p: p.import_labels("a", np.ones((9, 9), int), True), "not of its size"),
-        (lambda p: p.save("a", np.full(SHAPE, -1), {}), "label plane of image 'a'"),
-        (lambda p: p.save("a", np.full(SHAPE, 4), {3: ObjectInfo()}), "known about object 4 of image 'a'"),
-        (lambda p: p.save("a", np.full(SHAPE, 4), {4: ObjectInfo(class_id=7)}), "no class 7"),
+        (lambda p: p.import_labels("a", np.full(SHAPE, -1), True), "label plane of image 'a'"),
+        (lambda p: p.save("a", painted(p.annotation("a"), "a", np.full(SHAPE, 4), ObjectInfo(7))), "no class 7"),
         (lambda p: p.new_run(FineTuneConfig()), "no labelled objects"),
         (lambda p: p.adopt(p.path), "has no adapter"),
     ],
@@ -246,3 +246,35 @@ def test_annotations_come_back_bit_by_bit(
     write_annotation(path, "a", Annotation(labels, objects, complete))
     found = read_annotation(path, "a", (height, width))
     assert np.array_equal(found.labels, labels) and found.objects == objects and found.complete == complete
+
+
+def test_only_the_touched_chunks_are_written_and_a_file_does_not_grow(tmp_path: Path) -> None:
+    image = draw(tmp_path / "large.png", (1000, 900))
+    project = Project.create(tmp_path / "p", [image])
+    rng, labels = np.random.default_rng(0), np.zeros((1000, 900), np.int32)
+    project.add_object("large", np.pad(np.ones((5, 5), bool), ((600, 395), (300, 595))), ObjectInfo())
+    path = h5_of(project, "large")
+    with h5py.File(path) as file:
+        assert file["labels"].id.get_num_chunks() == 1
+    for i in range(60):
+        labels[250:270, 500:530] = rng.integers(1, 4, (20, 30)) + 3 * i
+        labels[600:605, 300:305] = 1
+        project.save("large", painted(project.annotation("large"), "large", labels, ObjectInfo()))
+        if i == 0:
+            size = path.stat().st_size
+    assert path.stat().st_size < 1.2 * size
+    assert np.array_equal(Project.open(project.path).annotation("large").labels, labels)
+    with h5py.File(path) as file:
+        assert file["labels"].id.get_num_chunks() == 5  # of 16
+
+
+def test_an_edit_of_labels_that_were_changed_elsewhere_is_refused(project: Project) -> None:
+    before = project.annotation("a")
+    Project.open(project.path).add_object("a", square(2, 8), ObjectInfo())
+    for edit in (
+        new_object(before, "a", square(5, 12), ObjectInfo())[0],
+        new_object(before, "a", square(20, 25), ObjectInfo())[0],  # of the same id
+    ):
+        with pytest.raises(UserError, match="changed elsewhere"):
+            project.save("a", edit)
+    assert np.array_equal(project.annotation("a").labels, square(2, 8))

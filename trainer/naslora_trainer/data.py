@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from .files import saving
 
 SCHEMA = "naslora-snapshot"
 VERSION = 1
+#: Pixels are counted in parts of so many, which fit into a processor's cache.
+_PART = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +48,26 @@ class TrainingImage:
             raise ValueError(f"the labels of {self.name} are not int32 of the size of its image")
 
 
+def areas_in(labels: np.ndarray) -> dict[int, int]:
+    """Return how many pixels each object has in ``labels`` (whole numbers of 0 or more), by ascending id."""
+    areas: Counter[int] = Counter()
+    flat = labels.ravel()
+    for start in range(0, flat.size, _PART):
+        part = flat[start : start + _PART]
+        part = part[part != 0]
+        if part.size and int(part.max()) <= _PART:  # counting is faster than sorting
+            counts = np.bincount(part)
+            ids = np.flatnonzero(counts)
+            counts = counts[ids]
+        else:
+            ids, counts = np.unique(part, return_counts=True)
+        areas.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    return dict(sorted(areas.items()))
+
+
 def ids_in(labels: np.ndarray) -> list[int]:
-    """Return the object ids in ``labels`` ``(H, W)`` (whole numbers of 0 or more) in ascending order."""
-    if not labels.size:
-        return []
-    few = int(labels.max()) <= labels.size  # counting is faster than sorting
-    found = np.flatnonzero(np.bincount(labels.ravel())) if few else np.unique(labels)
-    return [int(i) for i in found if i]
+    """Return the object ids in ``labels`` (whole numbers of 0 or more) in ascending order."""
+    return list(areas_in(labels))
 
 
 def objects_of(image: TrainingImage) -> list[int]:

@@ -83,6 +83,32 @@ def create(path: Path | str, schema: str, version: int, **options: Any) -> h5py.
     return file
 
 
+def in_memory(schema: str, version: int) -> h5py.File:
+    """Return a new file as :func:`create` does, but in memory: no disk can be full while it is built."""
+    return create("memory.h5", schema, version, driver="core", backing_store=False)
+
+
+def content(file: h5py.File) -> bytes:
+    """Return the bytes of a file in memory."""
+    file.flush()
+    return bytes(file.id.get_file_image())
+
+
+def packed(parent: h5py.Group, name: str, dtype: np.dtype, shape: tuple[int, ...], chunk: int) -> h5py.Dataset:
+    """Return a new dataset, all zero, of compressed chunks with checksums; a chunk has at most ``chunk`` per axis."""
+    chunks = tuple(min(chunk, max(1, size)) for size in shape)
+    growing = (None,) * len(shape) if 0 in shape else None  # only a growing dataset of chunks may be empty
+    options = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
+    return parent.create_dataset(name, shape, dtype, chunks=chunks, maxshape=growing, **options)
+
+
+def set_packed(parent: h5py.Group, name: str, values: np.ndarray, chunk: int) -> None:
+    """Write values as :func:`packed` lays them out."""
+    dataset = packed(parent, name, values.dtype, values.shape, chunk)
+    if values.size:
+        dataset[()] = values
+
+
 def set_text(owner: h5py.Group, name: str, text: str) -> None:
     """Set an attribute to a text, UTF-8 of fixed length."""
     encoded = text.encode("utf-8")

@@ -138,7 +138,7 @@ def read_labels(path: Path | str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def to_labels(labels: np.ndarray, name: str) -> np.ndarray:
-    """Return ``labels`` ``(H, W)`` as int32 after checking its numbers; ``name`` is for the sentence.
+    """Return ``labels`` ``(H, W)`` as int32, itself if it is, after checking its numbers; ``name`` is for the sentence.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def to_labels(labels: np.ndarray, name: str) -> np.ndarray:
         raise UserError(f"{name} holds negative labels.", "Labels are 0 for background and 1, 2, ... for objects.")
     if labels.size and labels.max() > LARGEST_LABEL:
         raise UserError(f"{name} holds labels above {LARGEST_LABEL}.", "Number the objects from 1.")
-    return labels.astype(np.int32)
+    return labels.astype(np.int32, copy=False)
 
 
 def to_rgb8(array: np.ndarray, contrast_limits: tuple[float, float] | None = None) -> np.ndarray:

@@ -209,16 +209,18 @@ def deepest_point(mask: np.ndarray) -> tuple[int, int]:
     """
     if not mask.any():
         raise ValueError("an empty mask has no inside")
-    part = _extent(mask)  # nothing outside its extent changes how deep a pixel is
+    part = extent(mask)  # nothing outside its extent changes how deep a pixel is
     depth = ndimage.distance_transform_edt(np.pad(mask[part], 1))[1:-1, 1:-1]
     row, col = np.unravel_index(int(np.argmax(depth)), depth.shape)
     return int(row) + part[0].start, int(col) + part[1].start
 
 
-def _extent(mask: np.ndarray) -> tuple[slice, slice]:
-    """Return the smallest rows and columns that hold a mask that is not empty."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+def extent(mask: np.ndarray) -> tuple[slice, slice]:
+    """Return the smallest rows and columns that hold a mask ``(H, W)`` that is not empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    band = slice(int(rows[0]), int(rows[-1]) + 1)
+    cols = np.flatnonzero(mask[band].any(axis=0))  # a small object in a large image: few rows to look through
+    return band, slice(int(cols[0]), int(cols[-1]) + 1)
 
 
 def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, int], int] | None:
@@ -235,7 +237,7 @@ def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, in
     differs = predicted != target
     if not differs.any():
         return None
-    part = _extent(differs)
+    part = extent(differs)
     best: tuple[int, np.ndarray, int] | None = None
     for wanted, label in ((True, 1), (False, 0)):
         regions, count = ndimage.label(differs[part] & (target[part] == wanted))
@@ -253,7 +255,7 @@ def next_click(predicted: np.ndarray, target: np.ndarray) -> tuple[tuple[int, in
 
 def random_click(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     """Return a click as a person places it: random, but in the deeper half of ``mask`` ``(H, W)`` bool."""
-    part = _extent(mask)
+    part = extent(mask)
     depth = ndimage.distance_transform_edt(np.pad(mask[part], 1))[1:-1, 1:-1]
     rows, cols = np.nonzero(depth >= 0.5 * depth.max())
     pick = int(rng.integers(len(rows)))
@@ -265,7 +267,7 @@ def random_scribble(mask: np.ndarray, count: int, rng: np.random.Generator) -> l
 
     The stroke goes from one random pixel to another, as deep inside as it can (scikit-image's minimum-cost path).
     """
-    part = _extent(mask)
+    part = extent(mask)
     inside = np.pad(mask[part], 1)
     depth = ndimage.distance_transform_edt(inside)
     first, last = (np.argwhere(inside)[rng.integers(int(inside.sum()))] for _ in range(2))
@@ -280,7 +282,7 @@ def box_of(mask: np.ndarray) -> Box:
     """Return the tight box (row0, col0, row1, col1) of ``mask`` ``(H, W)`` bool; the far edges are exclusive."""
     if not mask.any():
         raise ValueError("an empty mask has no box")
-    rows, cols = _extent(mask)
+    rows, cols = extent(mask)
     return float(rows.start), float(cols.start), float(rows.stop), float(cols.stop)
 
 
