@@ -74,7 +74,7 @@ class Canvas(QObject):
         self._look = QTimer(self, singleShot=True, interval=CAMERA_REST_MS)
         self._look.timeout.connect(self._on_look)
         viewer.mouse_drag_callbacks.append(self._on_mouse)
-        viewer.camera.events.connect(self._on_camera)
+        viewer.scene.camera.events.connect(self._on_camera)
 
     def show_image(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before."""
@@ -119,7 +119,7 @@ class Canvas(QObject):
         self.flush(everywhere=True)
         if self._on_mouse in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
-        self.viewer.camera.events.disconnect(self._on_camera)
+        self.viewer.scene.camera.events.disconnect(self._on_camera)
 
     def set_mode(self, mode: Mode) -> None:
         """Choose what the mouse does: click prompts, draw a box, scribble, or paint on the objects."""
