@@ -25,11 +25,15 @@ class Editing:
         self._dock = dock
 
     def accept(self) -> None:
-        """Save the proposed mask as an object."""
-        self._do(AnnotationSession.accept)
+        """Save the proposed mask as an object; an outline that is being drawn is closed instead, and answered."""
+        if self._dock.canvas.prompts.drawing:
+            self._dock.canvas.prompts.finish_drawing()
+        else:
+            self._do(AnnotationSession.accept)
 
     def discard(self) -> None:
-        """Forget prompts and mask."""
+        """Forget prompts and mask, and an outline that is being drawn."""
+        self._dock.canvas.prompts.finish_drawing()
         self._do(AnnotationSession.discard)
 
     def tidy(self) -> None:

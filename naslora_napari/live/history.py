@@ -94,7 +94,9 @@ class Change:
     @property
     def nbytes(self) -> int:
         """Memory that it takes, in bytes."""
-        return self.pixels.nbytes + self.before.nbytes + self.after.nbytes + _OVERHEAD
+        mask = self.prompts[1].mask
+        carried = 0 if mask is None else mask.nbytes
+        return self.pixels.nbytes + self.before.nbytes + self.after.nbytes + carried + _OVERHEAD
 
 
 class History:

@@ -12,6 +12,7 @@ import numpy as np
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.images import to_rgb8
+from naslora_trainer.mask_prompt import Region, reframed
 from naslora_trainer.native import load_triton_apart, reuse_freed_memory
 from naslora_trainer.prompts import Prediction, Prompts
 
@@ -53,11 +54,14 @@ class LivePredictor:
     ----------
     swap_seconds : float
         For how long the last swap or rollback kept predictions waiting.
+    predict_seconds : float
+        How long the last prediction took; 0 before the first.
     """
 
     def __init__(self, base: str = DEFAULT_MODEL, adapter: Adapter | Path | None = None, device: str = "auto") -> None:
         self.base = base
         self.swap_seconds = 0.0
+        self.predict_seconds = 0.0
         self._device = device
         self._start_with = adapter
         self._state: _State | None = None
@@ -104,8 +108,12 @@ class LivePredictor:
             state = self._state
             if state is None or state.image is None:
                 raise RuntimeError("no image is set")
-            checked = prompts.checked(state.image.shape[:2])
-            return answer(state.predictor, checked, state.learned, state.version)
+            started = time.perf_counter()
+            height, width = state.image.shape[:2]
+            checked = _with_mask_of(prompts.checked((height, width)), (0, 0, height, width))
+            found = answer(state.predictor, checked, state.learned, state.version)
+            self.predict_seconds = time.perf_counter() - started
+            return found
 
     def swap(self, adapter: Adapter | Path | None) -> str:
         """Change to base + ``adapter`` (None: the base alone) and return the new version.
@@ -214,3 +222,10 @@ def _encoded(state: _State, rgb: np.ndarray) -> _State:
     predictor = SamPredictor(state.predictor.model)
     predictor.set_image(rgb)
     return replace(state, predictor=predictor, image=rgb)
+
+
+def _with_mask_of(prompts: Prompts, region: Region) -> Prompts:
+    """Return the prompts with their mask, if they have one, in the frame of the region that is asked about."""
+    if prompts.mask is None or prompts.mask_region is None:
+        return prompts
+    return replace(prompts, mask=reframed(prompts.mask, prompts.mask_region, region), mask_region=region)

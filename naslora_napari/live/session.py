@@ -11,11 +11,13 @@ import numpy as np
 from psygnal import Signal
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Prediction, Prompts, box_of
+from naslora_trainer.mask_prompt import mask_logits
+from naslora_trainer.prompts import Prediction, Prompts
 
 from ..store import edits
 from ..store.records import Annotation, ObjectInfo, Source, now
 from .history import Change, History, State
+from .refining import from_object, refining
 from .tidy import tidied
 
 Overlap = Literal["keep", "overwrite", "background"]
@@ -80,6 +82,8 @@ class AnnotationSession:
         self.overlap: Overlap = "keep"
         self.history = History()
         self._candidate = 0
+        #: The prompts that the preview answers.
+        self._answered = Prompts()
         #: Prompts of images that were left before they were accepted.
         self._unfinished: dict[str, Prompts] = {}
 
@@ -105,8 +109,14 @@ class AnnotationSession:
     # Prompts and their answer
 
     def set_prompts(self, prompts: Prompts) -> None:
-        """Say what is asked; an empty prompt takes the preview away."""
-        if prompts != self.prompts:
+        """Say what is asked; an empty prompt takes the preview away.
+
+        More clicks on the same object go on from the mask that is shown (see :mod:`naslora_napari.live.refining`).
+        """
+        if prompts == self.prompts:
+            prompts = self.prompts  # with the mask they go on from
+        else:
+            prompts = refining(prompts, self.prompts, self._answered, self.preview)
             self.history.add(Change.between(self.name, self._state(), self._state(prompts=prompts)))
         self._show_prompts(prompts)
 
@@ -115,6 +125,7 @@ class AnnotationSession:
         if self.prompts.empty or prediction.mask.shape != self.labels.shape:
             return
         self._candidate = 0
+        self._answered = self.prompts
         self._preview(prediction)
 
     def next_candidate(self) -> None:
@@ -123,14 +134,15 @@ class AnnotationSession:
             return
         self._candidate = (self._candidate + 1) % len(self.preview.candidates)
         mask, score = self.preview.candidates[self._candidate], float(self.preview.scores[self._candidate])
-        self._preview(replace(self.preview, mask=mask, score=score))
+        self._preview(replace(self.preview, mask=mask, score=score, low_res=mask_logits(mask)))
 
     def tidy(self) -> None:
         """Take specks, holes and ragged edges out of the preview (see :func:`naslora_napari.live.tidy.tidied`)."""
         if self.preview is not None:
             asked = self.prompts.checked(self.labels.shape).as_clicks()  # type: ignore[arg-type]
             clicks = [p for p, label in zip(asked.points, asked.labels, strict=True) if label]
-            self._preview(replace(self.preview, mask=tidied(self.preview.mask, clicks)))
+            mask = tidied(self.preview.mask, clicks)
+            self._preview(replace(self.preview, mask=mask, low_res=mask_logits(mask)))
 
     def discard(self) -> None:
         """Forget prompts and preview."""
@@ -154,7 +166,9 @@ class AnnotationSession:
                 "The mask covers no free pixel: the object there is accepted already.",
                 "Click on another object, or erase the one that is there.",
             )
-        info = self._info("prompt", model=self.preview.version, prompts=replace(self.prompts, mask=None))
+        info = self._info(
+            "prompt", model=self.preview.version, prompts=replace(self.prompts, mask=None, mask_region=None)
+        )
         new, key = edits.with_object(self._annotation(), self.name, self.preview.mask, info, overwrite)
         self._commit(State(new.labels, new.objects, Prompts()))
         return key
@@ -171,7 +185,7 @@ class AnnotationSession:
         self._commit(State(new.labels, new.objects, self.prompts))
 
     def reopen(self, key: int) -> None:
-        """Make an object a proposal again, with the prompts it came from, or its box if it has none.
+        """Make an object a proposal again, with the prompts it came from, or its box and its mask if it has none.
 
         Raises
         ------
@@ -180,7 +194,7 @@ class AnnotationSession:
         """
         new = edits.without_object(self._annotation(), self.name, key)
         info, mask = self.objects[key], self.labels == key
-        asked = info.prompts if info.prompts is not None and not info.prompts.empty else Prompts(box=box_of(mask))
+        asked = info.prompts if info.prompts is not None and not info.prompts.empty else from_object(mask)
         self.class_id = info.class_id
         self._commit(State(new.labels, new.objects, asked))
 
