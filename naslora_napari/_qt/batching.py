@@ -86,7 +86,7 @@ class Batching(QObject):
             self.viewer.add_layer(Labels(labels, name=f"{name} (masks)", opacity=0.5))
             self.shown.emit()
 
-        self.file_tasks.run(read, show)
+        self.file_tasks.run(read, show, doing="reading the result")
 
     def _ask(self) -> None:
         path = QFileDialog.getExistingDirectory(self.panel, "Segment all images of a folder")

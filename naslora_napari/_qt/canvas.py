@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 from napari import Viewer
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from naslora_trainer.pictures import Picture
-from naslora_trainer.prompts import Point, Prediction, Prompts, Stroke
+from naslora_trainer.prompts import Point, Prediction, Prompts
 
 from ..store.edits import Edit, Window
+from .own_changes import OwnChanges
+from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
-Mode = Literal["click", "box", "scribble", "brush", "off"]
-IMAGE, OBJECTS, PREVIEW, POSITIVE, NEGATIVE, BOX = "Image", "Objects", "Preview", "Clicks +", "Clicks -", "Box"
-ALONG, BESIDE = "Scribbles +", "Scribbles -"
-#: The layers whose content is prompts.
-PROMPTS = (POSITIVE, NEGATIVE, BOX, ALONG, BESIDE)
-#: Blue and orange stay apart for colour-blind eyes; the symbols tell them apart without colour.
-POSITIVE_COLOR, NEGATIVE_COLOR, PREVIEW_COLOR = "#2f9cf4", "#ff8c1a", (1.0, 0.85, 0.1, 1.0)
+Mode = Literal["click", "box", "scribble", "lasso", "brush", "off"]
+IMAGE, OBJECTS, PREVIEW = "Image", "Objects", "Preview"
+#: For each mode the layer that is worked on, and napari's mode of it.
+WORK = {
+    "click": (POSITIVE, "pan_zoom"),
+    "box": (BOX, "add_rectangle"),
+    "scribble": (ALONG, "add_path"),
+    "lasso": (LASSO, "add_polygon_lasso"),
+    "brush": (OBJECTS, "paint"),
+}
+#: The answer to prompts, and what a click under the mouse would give.
+PROPOSED, HOVERED = 1, 2
+NOTHING = (0.0, 0.0, 0.0, 0.0)
+PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: (1.0, 0.85, 0.1, 1.0), HOVERED: (1.0, 1.0, 1.0, 0.45)}
 #: A stroke is saved when the hand has rested so long, in ms; the model looks where the camera has.
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 #: An image in memory is drawn at several sizes when a side has more pixels, which not every graphics card can hold.
@@ -54,23 +62,19 @@ class Canvas(QObject):
         self.viewer = viewer
         self.mode: Mode = "click"
         self.layers: dict[str, Layer] = {}
+        self.prompts = PromptLayers(viewer, self)
+        self.prompts.edited.connect(self.prompts_edited)
         #: Whether the brush leaves the pixels of other objects alone.
         self.keep_others = False
-        self._order: tuple[Point, ...] = ()
         #: Where was painted since the objects were handed over.
         self._painted: Window | None = None
         #: No object has a larger number.
         self._highest = 0
         #: The pixel of the image at the first one of the preview.
         self._offset = (0, 0)
-        self._own_change = False
-        self._dragging = False
-        #: Whether the newest stroke is along the background.
-        self._drawn_negative = False
+        self._own_change = OwnChanges()
         self._rest = QTimer(self, singleShot=True, interval=BRUSH_REST_MS)
         self._rest.timeout.connect(self.flush)
-        self._read = QTimer(self, singleShot=True, interval=0)
-        self._read.timeout.connect(self._read_prompts)
         self._look = QTimer(self, singleShot=True, interval=CAMERA_REST_MS)
         self._look.timeout.connect(self._on_look)
         viewer.mouse_drag_callbacks.append(self._on_mouse)
@@ -82,19 +86,12 @@ class Canvas(QObject):
         self.layers[IMAGE] = self._add(_image_layer(name, picture))
         place = _place(self.layers[IMAGE])
         self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
-        colors = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: PREVIEW_COLOR})
+        colors = DirectLabelColormap(color_dict=PREVIEW_COLORS)
         preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
         preview.editable = False
         self.layers[PREVIEW] = self._add(preview)
-        size, edge = _sizes(max(labels.shape))
-        for key, color, symbol in ((POSITIVE, POSITIVE_COLOR, "disc"), (NEGATIVE, NEGATIVE_COLOR, "cross")):
-            points = Points(ndim=2, name=key, size=size, face_color=color, border_color="white", symbol=symbol, **place)
-            self.layers[key] = self._add(points)
-        for key, color in ((BESIDE, NEGATIVE_COLOR), (ALONG, POSITIVE_COLOR), (BOX, POSITIVE_COLOR)):
-            drawn = Shapes(ndim=2, name=key, edge_color=color, face_color="transparent", edge_width=edge, **place)
-            self.layers[key] = self._add(drawn)
-        for key in PROMPTS:
-            self.layers[key].events.data.connect(self._on_prompt_layer)
+        for key, layer in self.prompts.make(labels.shape, place).items():
+            self.layers[key] = self._add(layer)
         for name in TRANSFORM:
             getattr(self.layers[IMAGE].events, name).connect(self._follow_image)
         self.layers[OBJECTS].events.paint.connect(self._on_paint)
@@ -107,12 +104,11 @@ class Canvas(QObject):
     def clear(self) -> None:
         """Save a stroke that waits, and take the layers down."""
         self.flush(everywhere=True)
-        self._read.stop()
+        self.prompts.forget()
         for layer in self.layers.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
         self.layers.clear()
-        self._order = ()
 
     def close(self) -> None:
         """Let go of the viewer; the layers stay, for the person to keep."""
@@ -122,14 +118,17 @@ class Canvas(QObject):
         self.viewer.scene.camera.events.disconnect(self._on_camera)
 
     def set_mode(self, mode: Mode) -> None:
-        """Choose what the mouse does: click prompts, draw a box, scribble, or paint on the objects."""
+        """Choose what the mouse does: click prompts, draw a box, scribble, draw around, or paint on the objects."""
         self.mode = mode
-        key = {"click": POSITIVE, "box": BOX, "scribble": ALONG, "brush": OBJECTS}.get(mode)
-        if key is None or not self.present(key):
+        if mode not in WORK or not self.present(WORK[mode][0]):
             return
+        for key, _ in WORK.values():
+            if self.present(key):
+                self.layers[key].mode = "pan_zoom"  # which also ends what is half drawn
+        key, napari_mode = WORK[mode]
         layer = self.layers[key]
         self.viewer.layers.selection.active = layer
-        layer.mode = {"click": "pan_zoom", "box": "add_rectangle", "scribble": "add_path", "brush": "paint"}[mode]
+        layer.mode = napari_mode
         if isinstance(layer, Labels):
             layer.selected_label = self._highest + 1
 
@@ -145,23 +144,13 @@ class Canvas(QObject):
 
     def show_prompts(self, prompts: Prompts) -> None:
         """Draw prompts; that is not an edit."""
-        self._read.stop()
-        self._order = prompts.points
-        with self._silent():
-            for key, wanted in ((POSITIVE, 1), (NEGATIVE, 0)):
-                points = [p for p, label in zip(prompts.points, prompts.labels, strict=True) if label == wanted]
-                data = np.array(points, float).reshape(-1, 2)
-                if self.present(key) and not np.array_equal(self.layers[key].data, data):
-                    self.layers[key].data = data
-            if self.present(BOX) and self._box() != prompts.box:
-                self._draw_box(prompts)
-            for key, wanted in ((ALONG, 1), (BESIDE, 0)):
-                strokes = [stroke for stroke in prompts.strokes if stroke.label == wanted]
-                if self.present(key) and self._strokes(key, wanted) != strokes:
-                    self._draw_strokes(self.layers[key], strokes)
+        self.prompts.show(prompts)
 
-    def show_preview(self, prediction: Prediction | None) -> None:
-        """Draw the newest answer, or none; the layer covers what the model saw of the image."""
+    def show_preview(self, prediction: Prediction | None, value: int = PROPOSED) -> None:
+        """Draw the newest answer, or none; the layer covers what the model saw of the image.
+
+        ``value`` says whether it is ``PROPOSED`` or only ``HOVERED``.
+        """
         if not self.present(PREVIEW):
             return
         layer = self.layers[PREVIEW]
@@ -169,7 +158,7 @@ class Canvas(QObject):
             if layer.data.any():
                 layer.data = np.zeros_like(layer.data)
             return
-        layer.data = prediction.mask.astype(np.uint8)
+        layer.data = prediction.mask * np.uint8(value)
         if prediction.offset != self._offset:
             self._offset = prediction.offset
             self._place_preview()
@@ -179,7 +168,7 @@ class Canvas(QObject):
         if self.present(OBJECTS) and len(edit.rows):
             layer = self.layers[OBJECTS]
             self._highest = max(self._highest, int(edit.after.max()))
-            with self._silent(), layer.block_history():
+            with self._own_change, layer.block_history():
                 layer.data_setitem(edit.where, edit.after)
 
     def look_at(self, point: Point, key: int) -> None:
@@ -193,6 +182,13 @@ class Canvas(QObject):
         """Return the id of the accepted object under the mouse, 0 where there is none."""
         return self._object_at(self.viewer.cursor.position) if self.present(OBJECTS) else 0
 
+    def pixel_at(self, position: Any) -> Point | None:
+        """Return the (row, col) of the image at a place of the world, None outside."""
+        if not self.present(IMAGE):
+            return None
+        row, col = self.layers[IMAGE].world_to_data(position)[-2:]
+        return (float(row), float(col)) if self.prompts.inside((row, col)) else None
+
     def flush(self, everywhere: bool = False) -> None:
         """Hand over what was painted since the last time; ``everywhere``: and what napari did not tell of."""
         self._rest.stop()
@@ -202,22 +198,6 @@ class Canvas(QObject):
 
     def _add(self, layer: Any) -> Layer:
         return self.viewer.add_layer(layer)
-
-    @contextmanager
-    def _silent(self) -> Iterator[None]:
-        before, self._own_change = self._own_change, True
-        try:
-            yield
-        finally:
-            self._own_change = before
-
-    def _draw_box(self, prompts: Prompts) -> None:
-        layer = self.layers[BOX]
-        layer.selected_data = set()
-        layer.data = []
-        if prompts.box is not None:
-            row0, col0, row1, col1 = prompts.box
-            layer.add_rectangles([[row0 - 0.5, col0 - 0.5], [row1 - 0.5, col1 - 0.5]])
 
     def _follow_image(self, event: Any = None) -> None:
         """Keep the layers on the image when the person gives it another scale, place or rotation."""
@@ -243,20 +223,8 @@ class Canvas(QObject):
             return
         (row0, col0), (row1, col1) = self.layers[OBJECTS].corner_pixels  # of a layer that has one level only
         self.looked_at.emit((float(row0), float(col0), float(row1 + 1), float(col1 + 1)))
-        self._resize_prompts(max(row1 - row0, col1 - col0) + 1)
-
-    def _resize_prompts(self, visible: int) -> None:
-        """Draw prompts on a large image as large as on one of ``visible`` pixels."""
-        if max(self.layers[OBJECTS].data.shape) <= LARGEST_TEXTURE:
-            return
-        size, edge = _sizes(visible)
-        with self._silent():
-            for key in PROMPTS:
-                layer = self.layers[key]
-                if self.present(key) and isinstance(layer, Points):
-                    layer.current_size, layer.size = size, size
-                elif self.present(key):
-                    layer.current_edge_width, layer.edge_width = edge, edge
+        if max(self.layers[OBJECTS].data.shape) > LARGEST_TEXTURE:
+            self.prompts.resize(max(row1 - row0, col1 - col0) + 1)
 
     def _choose_label(self, position: Any) -> None:
         """A stroke that begins on an object belongs to it; one that begins on background makes a new one."""
@@ -284,10 +252,6 @@ class Canvas(QObject):
         self._highest = int(self.layers[OBJECTS].data.max(initial=0))
         self._rest.start()
 
-    def _on_prompt_layer(self, event: Any = None) -> None:
-        if not self._own_change and not self._dragging:  # a shape that is being drawn is not a prompt yet
-            self._read.start()
-
     def _on_mouse(self, viewer: Viewer, event: Any) -> Iterator[None]:
         """A press and release at one place in click mode is a prompt; a drag is left to napari."""
         if self.mode == "brush" and self.present(OBJECTS):
@@ -296,83 +260,18 @@ class Canvas(QObject):
         negative = event.button == 2 or "Shift" in event.modifiers
         layer = viewer.layers.selection.active
         navigating = layer is not None and str(layer.mode) == "pan_zoom"
-        self._dragging = True
+        self.prompts.dragging = True
         yield
         while event.type == "mouse_move":
             yield
-        self._dragging = False
+        self.prompts.dragging = False
         if not navigating and layer in (self.layers.get(key) for key in PROMPTS):
-            self._drawn_negative = negative and self.mode == "scribble"
-            self._read.start()
+            self.prompts.read_soon(negative and self.mode == "scribble")
         if self.mode != "click" or not navigating or np.abs(np.array(event.pos) - start).max() > 4:
             return
-        key = NEGATIVE if negative else POSITIVE
-        if self.present(key) and self.present(IMAGE):
-            self.add_click(key, self.layers[IMAGE].world_to_data(event.position)[-2:])
-
-    def add_click(self, key: str, point: Any) -> None:
-        """Add a click at ``point`` (row, col), unless it is outside the image."""
-        height, width = self.layers[OBJECTS].data.shape if self.present(OBJECTS) else (0, 0)
-        if -0.5 <= point[0] < height - 0.5 and -0.5 <= point[1] < width - 0.5:
-            self.layers[key].add(np.asarray(point))
-
-    def _read_prompts(self) -> None:
-        """Make prompts of what is in the layers; clicks keep the order in which they were made."""
-        self._end_stroke()
-        found: dict[Point, int] = {}
-        for key, label in ((POSITIVE, 1), (NEGATIVE, 0)):
-            if self.present(key):
-                found |= {(float(row), float(col)): label for row, col in self.layers[key].data}
-        kept = [p for p in self._order if p in found]
-        ordered = (*kept, *(p for p in found if p not in kept))
-        strokes = (*self._strokes(ALONG, 1), *self._strokes(BESIDE, 0))
-        self._order = ordered
-        self.prompts_edited.emit(Prompts(ordered, tuple(found[p] for p in ordered), self._box(), strokes=strokes))
-
-    def _end_stroke(self) -> None:
-        """End a path that napari would go on with. One drawn with Shift is the background's, a tap is a click."""
-        if self.mode != "scribble" or not (self.present(ALONG) and self.present(BESIDE)):
-            return
-        layer: Any = self.layers[ALONG]
-        with self._silent():
-            layer.mode = "pan_zoom"
-            newest = np.asarray(layer.data[-1])[:, -2:] if len(layer.data) else np.zeros((0, 2))
-            tapped = len(newest) > 0 and not np.ptp(newest, axis=0).any()
-            if tapped or (len(newest) and self._drawn_negative):
-                layer.selected_data = {len(layer.data) - 1}
-                layer.remove_selected()
-                if tapped:
-                    self.add_click(NEGATIVE if self._drawn_negative else POSITIVE, newest[0])
-                else:
-                    self.layers[BESIDE].add_paths([newest])
-            layer.mode = "add_path"
-        self._drawn_negative = False
-
-    def _strokes(self, key: str, label: int) -> list[Stroke]:
-        """Return the scribbles of a layer."""
-        shapes = self.layers[key].data if self.present(key) else []
-        paths = (np.asarray(shape)[:, -2:] for shape in shapes)
-        return [Stroke(tuple((float(row), float(col)) for row, col in path), label) for path in paths]
-
-    def _draw_strokes(self, layer: Any, strokes: list[Stroke]) -> None:
-        layer.selected_data = set()
-        layer.data = []
-        if strokes:
-            # a path of napari has two corners at least
-            layer.add_paths([np.array(s.points if len(s.points) > 1 else s.points * 2) for s in strokes])
-
-    def _box(self) -> tuple[float, float, float, float] | None:
-        """The newest shape as a box; older ones are taken away."""
-        if not self.present(BOX) or not len(self.layers[BOX].data):
-            return None
-        layer = self.layers[BOX]
-        corners = np.asarray(layer.data[-1])[:, -2:]
-        if len(layer.data) > 1:
-            with self._silent():
-                layer.selected_data = set(range(len(layer.data) - 1))
-                layer.remove_selected()
-        (row0, col0), (row1, col1) = corners.min(axis=0) + 0.5, corners.max(axis=0) + 0.5
-        return (float(row0), float(col0), float(row1), float(col1)) if row1 - row0 >= 1 and col1 - col0 >= 1 else None
+        point = self.pixel_at(event.position)
+        if point is not None:
+            self.prompts.add_click(NEGATIVE if negative else POSITIVE, point)
 
 
 def _image_layer(name: str, picture: Picture) -> Image:
@@ -383,11 +282,6 @@ def _image_layer(name: str, picture: Picture) -> Image:
     # napari would read the image to find them
     limits = picture.limits if picture.in_parts and not rgb else None
     return Image(levels if many else levels[0], name=name, rgb=rgb, multiscale=many, contrast_limits=limits)
-
-
-def _sizes(visible: int) -> tuple[float, float]:
-    """Return the diameter of clicks and the width of lines, in pixels of the image, where so many are visible."""
-    return max(3.0, visible / 45), max(1.0, visible / 200)
 
 
 def _place(layer: Layer) -> dict[str, Any]:

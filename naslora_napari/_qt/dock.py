@@ -20,15 +20,16 @@ from .batch_panel import BatchPanel
 from .batching import Batching
 from .canvas import Canvas
 from .editing import Editing
+from .hover import Hover
 from .keys import Keys
 from .notify import report, warn
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
+from .status import Status
 from .tasks import Tasks
 from .train_panel import TrainPanel
 from .training import Training
-from .widgets import wrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,19 +68,22 @@ class NasLoraDock(QWidget):
         self.project: Project | None = None
         self.session: AnnotationSession | None = None
         self.model_tasks, self.file_tasks = Tasks(self, "naslora-model"), Tasks(self, "naslora-files")
-        self.status = wrapped()
-        self.open_panel, self.prompt_panel = OpenPanel(), PromptPanel()
-        self.train_panel, self.batch_panel = TrainPanel(), BatchPanel()
+        self.status = Status()
+        self.open_panel: OpenPanel = OpenPanel()
+        self.prompt_panel: PromptPanel = PromptPanel()
+        self.train_panel: TrainPanel = TrainPanel()
+        self.batch_panel: BatchPanel = BatchPanel()
         self.canvas = Canvas(napari_viewer, self)
         self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
+        self._refused = ""
         self._closed = False
         self._window_closes = False
-        self.editing = Editing(self)
+        self.editing, self.hover = Editing(self), Hover(self)
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
-        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self._model_failed)
+        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self._failed, doing="loading the model")
         self.show_state()
 
     @property
@@ -97,7 +101,7 @@ class NasLoraDock(QWidget):
 
     def open_project(self, path: Path) -> None:
         """Open a project, or the one that belongs to a folder or an image."""
-        self.file_tasks.run(lambda: project_at(Path(path)), self._use_project)
+        self.file_tasks.run(lambda: project_at(Path(path)), self._use_project, doing=f"opening {Path(path).name}")
 
     def show_image(self, name: str, then: Callable[[], Any] | None = None) -> None:
         """Show an image of the project, and call ``then``; the model prepares the image in its thread."""
@@ -105,15 +109,16 @@ class NasLoraDock(QWidget):
         if project is None:
             return
         self.canvas.flush()
-        self._tell(f"Opening {name}…")
         self.file_tasks.run(
             lambda: (project.picture(name), project.annotation(name)),
             lambda found: self._use_image(project, name, found[0], found[1], then),
-            self._image_failed,
+            self._failed,
+            doing=f"opening {name}",
         )
 
     def set_mode(self, mode: str) -> None:
-        """Choose what the mouse does: ``click``, ``box`` or ``brush``."""
+        """Choose what the mouse does: a key of :data:`naslora_napari._qt.prompt_panel.MODES`."""
+        self.hover.clear()
         self.prompt_panel.check_mode(mode)
         self.canvas.set_mode(mode)  # type: ignore[arg-type]
 
@@ -122,6 +127,7 @@ class NasLoraDock(QWidget):
         if self._closed:
             return
         self._closed = True
+        self.hover.close()
         self.canvas.close()
         self._keys.release()
         self.training.close()
@@ -168,8 +174,6 @@ class NasLoraDock(QWidget):
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(4, 4, 4, 4)
-        self.status.setFrameShape(QFrame.Shape.StyledPanel)
-        self.status.setMargin(6)
         for widget in (self.status, self.open_panel, self.prompt_panel, self.train_panel, self.batch_panel):
             column.addWidget(widget)
         column.addStretch(1)
@@ -196,6 +200,7 @@ class NasLoraDock(QWidget):
         self.prompt_panel.next_asked.connect(self.editing.next_candidate)
         self.prompt_panel.class_chosen.connect(self._choose_class)
         self.prompt_panel.overlap_chosen.connect(self._choose_overlap)
+        self.prompt_panel.hover_chosen.connect(self.hover.enable)
         self.prompt_panel.class_added.connect(self._add_class)
         self.canvas.prompts_edited.connect(self._on_prompts_edited)
         self.canvas.labels_painted.connect(self._on_painted)
@@ -238,15 +243,18 @@ class NasLoraDock(QWidget):
     ) -> None:
         if project is not self.project or self.session is None:
             return
+        self.hover.clear()
         self.canvas.clear()
         self.session.open(name, annotation)
         self.canvas.show_image(name, picture, annotation.labels)
         self.canvas.show_prompts(self.session.prompts)
-        for layer in self.canvas.layers.values():
-            self._keys.bind(layer)
+        self._keys.bind(self.canvas.layers.values())
         self.open_panel.images.setCurrentText(name)
         self.model_tasks.run(
-            lambda: self.predictor.set_image(picture), lambda _: self._on_encoded(name), self._image_failed
+            lambda: self.predictor.set_image(picture),
+            lambda _: self._on_encoded(name),
+            self._failed,
+            doing="preparing the image",
         )
         if then is not None:
             self._try(then)
@@ -265,6 +273,8 @@ class NasLoraDock(QWidget):
             self.session.set_prompts(prompts)
 
     def _on_prompts(self, prompts: Prompts) -> None:
+        self._refused = ""
+        self.hover.clear()
         self.canvas.show_prompts(prompts)
         self._ask_model()
         self.show_state()
@@ -276,11 +286,20 @@ class NasLoraDock(QWidget):
             return
         asked, name = session.prompts, session.name
 
+        def still_asked() -> bool:
+            return session is self.session and session.name == name and session.prompts == asked
+
         def answered(prediction: Prediction) -> None:
-            if session is self.session and session.name == name and session.prompts == asked:
+            if still_asked():
                 session.show(prediction)
 
-        self.model_tasks.run(lambda: self.predictor.predict(asked), answered, topic="answer")
+        def refused(error: BaseException) -> None:
+            if still_asked():
+                self._failed(error)
+
+        self.model_tasks.run(
+            lambda: self.predictor.predict(asked), answered, refused, topic="answer", doing="answering"
+        )
 
     def _on_preview(self, prediction: Prediction | None) -> None:
         self.canvas.show_preview(prediction)
@@ -338,19 +357,14 @@ class NasLoraDock(QWidget):
             report(error)
             return None
 
-    def _model_failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException) -> None:
+        """Tell what went wrong, and leave it in the dock until the person asks for something else."""
         report(error)
-        self._tell(f"The model could not be loaded: {error}")
-
-    def _image_failed(self, error: BaseException) -> None:
-        report(error)
-        self._tell(str(error))
-
-    def _tell(self, message: str) -> None:
-        self.status.setText(f"{message}\nModel: {self.predictor.version}")
+        self._refused = str(error)
+        self.show_state()
 
     def show_state(self) -> None:
-        """Show what can be done now."""
+        """Show what can be done now, and what is being done."""
         if self._closed:
             return
         session = self.session
@@ -358,7 +372,16 @@ class NasLoraDock(QWidget):
         candidates = 0 if session is None or session.preview is None else len(session.preview.candidates)
         can_undo, can_redo = (False, False) if session is None else (bool(session.undo_image), bool(session.redo_image))
         self.prompt_panel.show_state(has_prompt, candidates, can_undo, can_redo)
-        self._tell(self._next_step(has_prompt, candidates > 0))
+        doing = self.model_tasks.doing or self.file_tasks.doing
+        self.status.show_busy(bool(doing))
+        doing = doing or ("training beside it" if self.training.running else "ready" if self.predictor.is_ready else "")
+        self.status.message.setText(self._refused or self._next_step(has_prompt, candidates > 0))
+        self.status.model.setText(f"{self._model_in_words()}{doing and f': {doing}'}")
+
+    def _model_in_words(self) -> str:
+        """The model that answers, and with which adapter."""
+        adapter = self.predictor.adapter
+        return self.predictor.base if adapter is None else f"{self.predictor.base} with your adapter {adapter.id}"
 
     def _next_step(self, has_prompt: bool, has_preview: bool) -> str:
         """What the person can do now, in one sentence."""
@@ -367,9 +390,10 @@ class NasLoraDock(QWidget):
         if not self.predictor.is_ready:
             return "The model prepares the image…"
         if self.editing.merging:
-            return f"Move the mouse over what belongs to object {self.editing.merging} and press M; Esc forgets it."
+            key = self._keys.shown("merge")
+            return f"Move the mouse over what belongs to object {self.editing.merging} and press {key}; Esc forgets it."
         if has_preview:
-            return "Accept the mask (A), or click where it is wrong."
+            return f"Accept the mask ({self._keys.shown('accept')}), or click where it is wrong."
         if has_prompt:
             return "The model answers…"
         return self.editing.chosen or "Click on an object, or drag a box around it."

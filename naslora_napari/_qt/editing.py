@@ -36,11 +36,15 @@ class Editing:
         return key if session is not None and session.name == image and key in session.objects else 0
 
     def accept(self) -> None:
-        """Save the proposed mask as an object."""
-        self._do(AnnotationSession.accept)
+        """Save the proposed mask as an object; an outline that is being drawn is closed instead, and answered."""
+        if self._dock.canvas.prompts.drawing:
+            self._dock.canvas.prompts.finish_drawing()
+        else:
+            self._do(AnnotationSession.accept)
 
     def discard(self) -> None:
-        """Forget prompts and mask; or, while a merge waits for its second object, that."""
+        """Forget prompts and mask, and an outline that is being drawn; or, while a merge waits for its second, that."""
+        self._dock.canvas.prompts.finish_drawing()
         merging, self._first = self.merging, ("", 0)
         self._do((lambda _: None) if merging else AnnotationSession.discard)
 

@@ -31,8 +31,8 @@ class OpenPanel(Panel):
         for widget in (self.image_button, self.folder_button, self.project_button):
             row.addWidget(widget)
         self.rows.addLayout(row)
-        self.previous_button = button("◀", lambda: self.step(-1), "Previous image (Page Up)")
-        self.next_button = button("▶", lambda: self.step(1), "Next image (Page Down)")
+        self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
+        self.next_button = button("▶", lambda: self.step(1), "Next image")
         for arrow in (self.previous_button, self.next_button):
             arrow.setFixedWidth(30)
         self.images = QComboBox()

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QInputDialog, QLabel
+from qtpy.QtWidgets import QButtonGroup, QComboBox, QGridLayout, QHBoxLayout, QInputDialog, QLabel
 
 from ..store.records import ClassInfo
-from .widgets import Panel, button, wrapped
+from .widgets import Button, Panel, button, wrapped
 
 MODES = {
-    "click": ("Click", "Left: on the object. Right, or Shift + left: background. (key C)"),
-    "box": ("Box", "Drag a box around the object (key B)"),
-    "scribble": ("Scribble", "Draw along the object. With Shift: along the background. (key S)"),
-    "brush": ("Brush", "Paint or erase on the accepted objects (key P)"),
+    "click": ("Click", "Left: on the object. Right, or Shift + left: background."),
+    "box": ("Box", "Drag a box around the object"),
+    "scribble": ("Scribble", "Draw along the object. With Shift: along the background."),
+    "lasso": ("Lasso", "Draw a line around the object"),
+    "brush": ("Brush", "Paint or erase on the accepted objects"),
 }
 HINTS = {
     "click": "Left click: object. Right click: background.",
     "box": "Drag from one corner of the object to the other.",
     "scribble": "Draw along the object; with Shift along the background.",
+    "lasso": "Hold the button and draw once around the object; clicks then correct the mask.",
     "brush": "Paint on the objects; a stroke on background makes a new one. E erases.",
 }
 OVERLAPS = {
@@ -29,6 +31,9 @@ OVERLAPS = {
     "background": "Masks and brush stay off accepted ones",
 }
 ADD_CLASS = "New class…"
+HOVER = "Show faintly what a click under the resting mouse would give; never while the model is slow or busy"
+#: Buttons in a row.
+COLUMNS = 3
 
 
 class PromptPanel(Panel):
@@ -44,19 +49,23 @@ class PromptPanel(Panel):
     class_chosen = Signal(int)
     class_added = Signal(str)
     overlap_chosen = Signal(str)
+    hover_chosen = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__("2  Prompt and correct")
-        self.mode_buttons = {}
+        self.mode_buttons: dict[str, Button] = {}
         group = QButtonGroup(self)
-        row = QHBoxLayout()
-        for mode, (text, tooltip) in MODES.items():
+        grid = QGridLayout()
+        for place, (mode, (text, tooltip)) in enumerate(MODES.items()):
             made = button(text, partial(self.mode_chosen.emit, mode), tooltip, checkable=True)
             group.addButton(made)
-            row.addWidget(made)
+            grid.addWidget(made, *divmod(place, COLUMNS))
             self.mode_buttons[mode] = made
         self.mode_buttons["click"].setChecked(True)
-        self.rows.addLayout(row)
+        self.hover_button = button("Preview", self._on_hover, HOVER, checkable=True)
+        self.hover_button.setChecked(True)
+        grid.addWidget(self.hover_button, *divmod(len(MODES), COLUMNS))
+        self.rows.addLayout(grid)
         self.hint = wrapped(HINTS["click"])
         self.add(self.hint)
         self.class_box = QComboBox()
@@ -72,12 +81,12 @@ class PromptPanel(Panel):
             self.overlap_box.addItem(text, overlap)
         self.overlap_box.activated.connect(lambda _: self.overlap_chosen.emit(self.overlap_box.currentData()))
         self.add(self.overlap_box)
-        self.accept_button = button("Accept (A)", self.accepted.emit, "Save the mask as an object (A or Enter)")
-        self.discard_button = button("Discard (Esc)", self.discarded.emit, "Forget prompts and mask")
-        self.tidy_button = button("Tidy (T)", self.tidied.emit, "Take out specks, holes and ragged edges")
-        self.next_button = button("Next mask (N)", self.next_asked.emit, "Show another mask that fits the same prompts")
-        self.undo_button = button("Undo (U)", self.undone.emit, "Take back the last step, on any image (U, Ctrl+Z)")
-        self.redo_button = button("Redo (Y)", self.redone.emit, "Do again what was taken back (Y, Ctrl+Shift+Z)")
+        self.accept_button = button("Accept", self.accepted.emit, "Save the mask as an object")
+        self.discard_button = button("Discard", self.discarded.emit, "Forget prompts and mask")
+        self.tidy_button = button("Tidy", self.tidied.emit, "Take out specks, holes and ragged edges")
+        self.next_button = button("Next mask", self.next_asked.emit, "Show another mask that fits the same prompts")
+        self.undo_button = button("Undo", self.undone.emit, "Take back the last step, on any image")
+        self.redo_button = button("Redo", self.redone.emit, "Do again what was taken back")
         for widgets in (
             (self.accept_button, self.tidy_button, self.discard_button),
             (self.next_button, self.undo_button, self.redo_button),
@@ -86,7 +95,8 @@ class PromptPanel(Panel):
             for widget in widgets:
                 row.addWidget(widget)
             self.rows.addLayout(row)
-        self.add(wrapped("With the mouse over an object: R reopens it, X deletes it, G gives it the class above."))
+        self.over_object = wrapped()
+        self.add(self.over_object)
         self._chosen = 0
 
     def show_classes(self, classes: Sequence[ClassInfo], current: int) -> None:
@@ -108,11 +118,20 @@ class PromptPanel(Panel):
         self.discard_button.setEnabled(has_prompt)
         self.undo_button.setEnabled(can_undo)
 
+    def show_keys(self, keys: Mapping[str, str]) -> None:
+        """Tell the keys of what has no button; ``keys`` are those of all actions, by name."""
+        ways = {"reopen": "reopens it", "delete": "deletes it", "give_class": "gives it the class above"}
+        told = [f"{keys[name]} {what}" for name, what in ways.items() if keys[name]]
+        self.over_object.setText(f"With the mouse over an object: {', '.join(told)}." if told else "")
+
     def check_mode(self, mode: str) -> None:
         """Show which mode is on."""
         if mode in self.mode_buttons:
             self.mode_buttons[mode].setChecked(True)
             self.hint.setText(HINTS[mode])
+
+    def _on_hover(self) -> None:
+        self.hover_chosen.emit(self.hover_button.isChecked())
 
     def _on_class(self, index: int) -> None:
         if self.class_box.itemData(index) is not None:

@@ -20,9 +20,15 @@ class Tasks(QObject):
         Owner.
     name : str
         Of the thread.
+
+    Attributes
+    ----------
+    doing : str
+        What the running job is, for the person; empty when there is nothing to tell.
     """
 
     changed = Signal()
+    _started = Signal(str)
     _finished = Signal(object, object, object)
 
     def __init__(self, parent: QObject, name: str) -> None:
@@ -30,6 +36,8 @@ class Tasks(QObject):
         self._worker = LatestWorker(name)
         self._pending = 0
         self._closed = False
+        self.doing = ""
+        self._started.connect(self._begin)
         self._finished.connect(self._deliver)
 
     @property
@@ -44,14 +52,21 @@ class Tasks(QObject):
         failed: Callable[[BaseException], None] = report,
         topic: str = "",
         idle: bool = False,
+        doing: str = "",
     ) -> None:
         """Run ``work`` in the thread, and then ``then`` or ``failed`` in the GUI thread.
 
-        ``topic`` and ``idle`` are those of :meth:`LatestWorker.submit`.
+        ``topic`` and ``idle`` are those of :meth:`LatestWorker.submit`; ``doing`` says what it is, for the person.
         """
         if self._closed:
             return
-        self._worker.submit(work, lambda result, error: self._hand_over(then, failed, result, error), topic, idle)
+
+        def told() -> Any:
+            if not self._closed:
+                self._started.emit(doing)
+            return work()
+
+        self._worker.submit(told, lambda result, error: self._hand_over(then, failed, result, error), topic, idle)
         self.changed.emit()
 
     def close(self) -> None:
@@ -64,6 +79,11 @@ class Tasks(QObject):
             self._pending += 1
             self._finished.emit(then if error is None else failed, result if error is None else error, None)
 
+    def _begin(self, doing: str) -> None:
+        if doing != self.doing and not self._closed:
+            self.doing = doing
+            self.changed.emit()
+
     def _deliver(self, callback: Callable[[Any], None], value: Any, _: None) -> None:
         self._pending -= 1
         if self._closed:
@@ -72,4 +92,6 @@ class Tasks(QObject):
             callback(value)
         except Exception as error:
             report(error)
+        if not self.busy:
+            self.doing = ""
         self.changed.emit()

@@ -112,7 +112,7 @@ class Training(QObject):
         compare = "" if self.adapter_path is None else str(self.adapter_path)
         project, base = self.project, self.predictor.base
         config = FineTuneConfig.checked(preset=preset, base=base, compare_with=compare)
-        self.file_tasks.run(lambda: project.new_run(config), self._launch, self._failed)
+        self.file_tasks.run(lambda: project.new_run(config), self._launch, self._failed, doing="collecting the labels")
 
     def cancel(self) -> None:
         """Stop; labels and model stay as they are."""
@@ -126,7 +126,7 @@ class Training(QObject):
     def rollback(self) -> None:
         """Bring the previous model back."""
         self.panel.rollback_button.setEnabled(False)
-        self.model_tasks.run(self.predictor.rollback, self._rolled_back, self._swap_failed)
+        self.model_tasks.run(self.predictor.rollback, self._rolled_back, self._swap_failed, doing="going back")
 
     def close(self) -> None:
         """End the child."""
@@ -171,7 +171,7 @@ class Training(QObject):
             self._end(event, f"{event['reason']} The one in use stays.")
             warn(f"{event['reason']} The one in use stays.")
 
-        self.file_tasks.run(lambda: project.adopt(run_dir), kept, self._failed)
+        self.file_tasks.run(lambda: project.adopt(run_dir), kept, self._failed, doing="keeping the new model")
 
     def _swap(self, path: Path, event: dict[str, Any]) -> None:
         def done(version: str) -> None:
@@ -182,7 +182,7 @@ class Training(QObject):
             self._end({**event, "swapped": True, "version": version}, event["reason"])
             self.swapped.emit()
 
-        self.model_tasks.run(lambda: self.predictor.swap(path), done, self._failed)
+        self.model_tasks.run(lambda: self.predictor.swap(path), done, self._failed, doing="changing to the new model")
 
     def _force(self) -> None:
         self.panel.force_button.hide()

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGroupBox, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+#: A longer name of a key is in the tooltip only.
+SHORT_KEY = 3
 
-def button(text: str, clicked: Callable[[], object], tooltip: str = "", checkable: bool = False) -> QPushButton:
+
+class Button(QPushButton):
+    """A push button whose text and tooltip show the keys that do the same."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._text, self._tooltip = text, ""
+        self._keys: tuple[str, ...] = ()
+
+    def setToolTip(self, text: str) -> None:
+        """Say what it does; the keys are added."""
+        self._tooltip = text
+        keys = f"({' or '.join(self._keys)})" if self._keys else ""
+        super().setToolTip(f"{text} {keys}".strip())
+
+    def show_keys(self, keys: Sequence[str]) -> None:
+        """Show these keys from now on."""
+        self._keys = tuple(keys)
+        short = f" ({keys[0]})" if keys and len(keys[0]) <= SHORT_KEY else ""
+        self.setText(f"{self._text}{short}")
+        self.setToolTip(self._tooltip)
+
+
+def press(pressed: QPushButton) -> None:
+    """Click on a button, if a person could."""
+    if pressed.isEnabled() and not pressed.isHidden():
+        pressed.click()
+
+
+def button(text: str, clicked: Callable[[], object], tooltip: str = "", checkable: bool = False) -> Button:
     """Return a push button; ``clicked`` gets no argument."""
-    made = QPushButton(text)
+    made = Button(text)
     made.setCheckable(checkable)
     made.setToolTip(tooltip)
     made.clicked.connect(lambda _checked=False: clicked())

@@ -58,7 +58,7 @@ class History:
             self._forget(entry)
         self._undone.clear()
         path = self._files.write(step) if self._files else None
-        self._done.append(_Entry(step, path, step.edit.nbytes + _OVERHEAD, _size(path)))
+        self._done.append(_Entry(step, path, step.nbytes + _OVERHEAD, _size(path)))
         self._keep_limits()
 
     def undone(self) -> None:
@@ -76,7 +76,7 @@ class History:
             if entry.step is None and entry.path is not None and self._files is not None:
                 entry.step = self._files.read(entry.path)
             if entry.step is not None:
-                entry.nbytes = entry.step.edit.nbytes + _OVERHEAD
+                entry.nbytes = entry.step.nbytes + _OVERHEAD
                 return entry.step
             self._forget(entries.pop())
         return None

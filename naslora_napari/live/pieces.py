@@ -41,4 +41,4 @@ def pieces(mask: np.ndarray, clicks: Sequence[Point] = ()) -> np.ndarray:
         places = {(int(row), int(col)) for row, col in peak_local_max(depth, apart, exclude_border=False, num_peaks=2)}
     for number, place in enumerate(sorted(places), 1):
         seeds[place] = number
-    return watershed(-depth, seeds, mask=mask)
+    return watershed(-depth, seeds, connectivity=2, mask=mask)

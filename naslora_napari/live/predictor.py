@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from naslora_resources.registry import DEFAULT_MODEL
+from naslora_trainer.mask_prompt import reframed
 from naslora_trainer.native import load_triton_apart, reuse_freed_memory
 from naslora_trainer.pictures import Picture, factor_of, picture_of
 from naslora_trainer.prompts import Box, Prediction, Prompts
@@ -75,6 +76,8 @@ class LivePredictor:
         What of the image is on the screen; None: all of it.
     swap_seconds : float
         For how long the last swap or rollback kept predictions waiting.
+    predict_seconds : float
+        How long the last prediction took; 0 before the first.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class LivePredictor:
         self.cache = EmbeddingCache() if cache is None else cache
         self.visible: Box | None = None
         self.swap_seconds = 0.0
+        self.predict_seconds = 0.0
         self._device = device
         self._start_with = adapter
         self._state: _State | None = None
@@ -141,8 +145,7 @@ class LivePredictor:
         Parameters
         ----------
         prompts : Prompts
-            In pixels of the image. A mask among them has to be that of the last answer on this image; it is not used
-            where another region is looked at now.
+            In pixels of the image.
 
         Raises
         ------
@@ -156,15 +159,16 @@ class LivePredictor:
         state, last = self._state, self._last
         if state is None or state.picture is None:
             raise RuntimeError("no image is set")
+        started = time.perf_counter()
         shape = state.picture.shape
         checked = prompts.checked(shape)
         asked = extent_of(checked)
         region = region_for(shape, asked, self._side(state), last)
         while True:
-            fitting = checked if region == last else replace(checked, mask=None)
-            prediction = self._answer(state, region, fitting)
+            prediction = self._answer(state, region, checked)
             if not _cut_off(prediction, region, shape):
                 self._last = region
+                self.predict_seconds = time.perf_counter() - started
                 return prediction
             region = larger(shape, region, asked)
 
@@ -309,7 +313,7 @@ class LivePredictor:
         model = state.model
         embedding = self._encode(state, region)
         factor = factor_of(region.window, MOST_SEEN)
-        moved = prompts.in_part((region.row0, region.col0), factor)
+        moved = _with_mask_of(prompts, region).in_part((region.row0, region.col0), factor)
         found = answer(_predictor(model.sam, embedding), moved, model.learned, model.version)
         return _on_image(found, region, factor)
 
@@ -326,11 +330,17 @@ def _predictor(sam: Sam, embedding: Embedding) -> SamPredictor:
     return predictor
 
 
+def _with_mask_of(prompts: Prompts, region: Region) -> Prompts:
+    """Return the prompts with their mask, if they have one, in the frame of the region that is asked about."""
+    if prompts.mask is None or prompts.mask_region is None:
+        return prompts
+    return replace(prompts, mask=reframed(prompts.mask, prompts.mask_region, region.edges), mask_region=region.edges)
+
+
 def _on_image(found: Prediction, region: Region, factor: int) -> Prediction:
     """Return an answer of a region that was reduced by ``factor``, in pixels of the image."""
-    offset = (region.row0, region.col0)
     if factor == 1:
-        return replace(found, offset=offset)
+        return replace(found, offset=(region.row0, region.col0), seen=region.edges)
     # a large region: no more than the masks' extent, since each candidate takes a byte for a pixel
     rows = np.flatnonzero(found.candidates.any(axis=(0, 2)))
     cols = np.flatnonzero(found.candidates.any(axis=(0, 1)))
@@ -339,7 +349,7 @@ def _on_image(found: Prediction, region: Region, factor: int) -> Prediction:
     part = found.candidates[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     row, col = region.row0 + int(rows[0]) * factor, region.col0 + int(cols[0]) * factor
     large = part.repeat(factor, axis=1).repeat(factor, axis=2)[:, : region.row1 - row, : region.col1 - col]
-    return replace(found, mask=large[0], candidates=large, offset=(row, col))
+    return replace(found, mask=large[0], candidates=large, offset=(row, col), seen=region.edges)
 
 
 def _cut_off(found: Prediction, region: Region, shape: tuple[int, int]) -> bool:

@@ -22,6 +22,11 @@ class Region:
     col1: int
 
     @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """The region as (row0, col0, row1, col1)."""
+        return self.row0, self.col0, self.row1, self.col1
+
+    @property
     def window(self) -> tuple[slice, slice]:
         """The region as slices."""
         return slice(self.row0, self.row1), slice(self.col0, self.col1)
@@ -111,8 +116,8 @@ def larger(shape: tuple[int, int], region: Region, asked: Box) -> Region:
 
 
 def extent_of(prompts: Prompts) -> Box:
-    """Return the box around clicks, strokes and box of prompts that are not empty."""
-    clicks = prompts.as_clicks().points
+    """Return the box around clicks, strokes, outline and box of prompts that are not empty."""
+    clicks = (*prompts.as_clicks().points, *prompts.outline)
     rows, cols = [row for row, _ in clicks], [col for _, col in clicks]
     if prompts.box is not None:
         rows += [prompts.box[0], prompts.box[2]]

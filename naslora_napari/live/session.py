@@ -12,6 +12,7 @@ import numpy as np
 from psygnal import Signal
 
 from naslora_trainer.errors import UserError
+from naslora_trainer.mask_prompt import mask_logits
 from naslora_trainer.prompts import Box, Point, Prediction, Prompts
 
 from ..store import edits
@@ -21,6 +22,7 @@ from ..store.records import Annotation, ObjectInfo, Source, now
 from ..store.steps import Step, StepFiles
 from .history import History
 from .pieces import pieces
+from .refining import from_object, refining
 from .tidy import tidied
 
 Overlap = Literal["keep", "overwrite", "background"]
@@ -85,6 +87,8 @@ class AnnotationSession:
         self.overlap: Overlap = "keep"
         self.history = History(store.steps)
         self._candidate = 0
+        #: The prompts that the preview answers.
+        self._answered = Prompts()
         #: Prompts of images that were left before they were accepted.
         self._unfinished: dict[str, Prompts] = {}
         for step, side in ((self.history.to_redo, 0), (self.history.to_undo, 1)):  # of the last time
@@ -124,8 +128,14 @@ class AnnotationSession:
     # Prompts and their answer
 
     def set_prompts(self, prompts: Prompts) -> None:
-        """Say what is asked; an empty prompt takes the preview away."""
-        if prompts != self.prompts:
+        """Say what is asked; an empty prompt takes the preview away.
+
+        More clicks on the same object go on from the mask that is shown (see :mod:`naslora_napari.live.refining`).
+        """
+        if prompts == self.prompts:
+            prompts = self.prompts  # with the mask they go on from
+        else:
+            prompts = refining(prompts, self.prompts, self._answered, self.preview)
             self.history.add(Step(self.name, (self.prompts, prompts), edits.NOTHING))
         self._show_prompts(prompts)
 
@@ -134,6 +144,7 @@ class AnnotationSession:
         if self.prompts.empty or not edits.inside(prediction.mask.shape, prediction.offset, self.labels.shape):
             return
         self._candidate = 0
+        self._answered = self.prompts
         self._preview(prediction)
 
     def next_candidate(self) -> None:
@@ -142,14 +153,15 @@ class AnnotationSession:
             return
         self._candidate = (self._candidate + 1) % len(self.preview.candidates)
         mask, score = self.preview.candidates[self._candidate], float(self.preview.scores[self._candidate])
-        self._preview(replace(self.preview, mask=mask, score=score))
+        self._preview(replace(self.preview, mask=mask, score=score, low_res=mask_logits(mask)))
 
     def tidy(self) -> None:
         """Take specks, holes and ragged edges out of the preview (see :func:`naslora_napari.live.tidy.tidied`)."""
         if self.preview is not None:
             asked = self.prompts.checked(self.labels.shape).as_clicks()  # type: ignore[arg-type]
             clicks = _clicks_on(self.preview.mask.shape, self.preview.offset, asked)
-            self._preview(replace(self.preview, mask=tidied(self.preview.mask, clicks)))
+            mask = tidied(self.preview.mask, clicks)
+            self._preview(replace(self.preview, mask=mask, low_res=mask_logits(mask), seen=None))
 
     def discard(self) -> None:
         """Forget prompts and preview."""
@@ -167,7 +179,8 @@ class AnnotationSession:
         """
         if self.preview is None:
             raise UserError("There is no mask to accept.", "Click on an object or draw a box around it first.")
-        info = self._info("prompt", model=self.preview.version, prompts=replace(self.prompts, mask=None))
+        prompts = replace(self.prompts, mask=None, mask_region=None)
+        info = self._info("prompt", model=self.preview.version, prompts=prompts)
         over, mask, offset = self.overlap == "overwrite", self.preview.mask, self.preview.offset
         edit, key = edits.new_object(self._annotation, self.name, mask, info, offset, over)
         self._commit(edit, Prompts())
@@ -184,7 +197,7 @@ class AnnotationSession:
         self._commit(edits.without_object(self._annotation, self.name, key))
 
     def reopen(self, key: int) -> None:
-        """Make an object a proposal again, with the prompts it came from, or its box if it has none.
+        """Make an object a proposal again, with the prompts it came from, or its box and its mask if it has none.
 
         Raises
         ------
@@ -192,9 +205,10 @@ class AnnotationSession:
             There is no such object, or it could not be saved.
         """
         edit = edits.without_object(self._annotation, self.name, key)
-        info, box = self.objects[key], _box(edit.rows, edit.cols)
+        info = self.objects[key]
         self.class_id = info.class_id
-        self._commit(edit, info.prompts if info.prompts is not None and not info.prompts.empty else Prompts(box=box))
+        own = info.prompts is not None and not info.prompts.empty
+        self._commit(edit, info.prompts if own else from_object(edit.rows, edit.cols))
 
     def set_class(self, key: int, class_id: int) -> None:
         """Give an object another class.

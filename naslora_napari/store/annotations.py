@@ -19,8 +19,8 @@ from .edits import Edit
 from .records import Annotation, ObjectInfo, Source, prompts_from_json, prompts_to_json
 
 SCHEMA = "naslora-annotation"
-#: 2 has strokes among the prompts; 1 is still read.
-VERSION = 2
+#: 2 has strokes among the prompts, 3 an outline; older ones are still read.
+VERSION = 3
 KIND = "annotation file"
 
 NUMBERS = ("id", "class")

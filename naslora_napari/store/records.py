@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from naslora_trainer.prompts import Prompts, Stroke
+from naslora_trainer.prompts import Point, Prompts, Stroke
 
 Source = Literal["prompt", "brush", "import"]
 SOURCES: tuple[Source, ...] = ("prompt", "brush", "import")
+#: Keys of stored prompts that the first versions of the annotation file do not have.
+_LATER_KEYS = ("strokes", "outline")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ObjectInfo:
     annotator : str
         Who accepted it.
     prompts : Prompts or None
-        The clicks and the box. A low-resolution mask among them is not stored.
+        What the person gave; a low-resolution mask among it is not stored.
     """
 
     class_id: int = 1
@@ -114,6 +116,7 @@ def prompts_to_json(prompts: Prompts | None) -> str:
         "labels": [int(label) for label in prompts.labels],
         "box": None if prompts.box is None else [float(edge) for edge in prompts.box],
         "strokes": [[int(s.label), [[float(row), float(col)] for row, col in s.points]] for s in prompts.strokes],
+        "outline": [[float(row), float(col)] for row, col in prompts.outline],
     }
     return json.dumps(content, allow_nan=False)
 
@@ -129,9 +132,8 @@ def prompts_from_json(text: str) -> Prompts | None:
     if not text:
         return None
     content = json.loads(text)
-    if not isinstance(content, dict) or {"strokes", *content} != {"points", "labels", "box", "strokes"}:
+    if not isinstance(content, dict) or {*_LATER_KEYS, *content} != {"points", "labels", "box", *_LATER_KEYS}:
         raise ValueError("not prompts")
-    points = tuple((row, col) for row, col in (_numbers(point, 2) for point in content["points"]))
     labels = content["labels"]
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise ValueError("click labels are not whole numbers")
@@ -140,14 +142,22 @@ def prompts_from_json(text: str) -> Prompts | None:
         row0, col0, row1, col1 = _numbers(content["box"], 4)
         box = (row0, col0, row1, col1)
     strokes = tuple(_stroke(label, corners) for label, corners in content.get("strokes", ()))
-    return Prompts(points, tuple(labels), box, strokes=strokes)
+    outline = _corners(content.get("outline", []))
+    return Prompts(_corners(content["points"]), tuple(labels), box, strokes=strokes, outline=outline)
 
 
 def _stroke(label: Any, corners: Any) -> Stroke:
     """Return a stroke of JSON values, or raise ValueError."""
-    if type(label) is not int or not isinstance(corners, list):
+    if type(label) is not int:
         raise ValueError("not a stroke")
-    return Stroke(tuple((row, col) for row, col in (_numbers(corner, 2) for corner in corners)), label)
+    return Stroke(_corners(corners), label)
+
+
+def _corners(values: Any) -> tuple[Point, ...]:
+    """Return a list of (row, col) as points, or raise ValueError."""
+    if not isinstance(values, list):
+        raise ValueError("not a list of points")
+    return tuple((row, col) for row, col in (_numbers(value, 2) for value in values))
 
 
 def _numbers(values: Any, count: int) -> list[float]:

@@ -51,6 +51,12 @@ class Step:
     prompts: tuple[Prompts, Prompts]
     edit: Edit
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of its pixels and of the masks among its prompts, in bytes."""
+        masks = (prompts.mask for prompts in self.prompts if prompts.mask is not None)
+        return self.edit.nbytes + sum(mask.nbytes for mask in masks)
+
     def reversed(self) -> Step:
         """Return the way back."""
         return Step(self.image, self.prompts[::-1], self.edit.reversed())

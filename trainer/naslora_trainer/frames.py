@@ -11,9 +11,8 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
 from .data import TrainingImage
+from .mask_prompt import LOW_RES
 
-#: Side of the mask decoder's low-resolution frame, in which the loss is computed.
-LOW_RES = 256
 #: Value of pixels of the frame that are not image.
 PADDING = -1
 #: An object smaller than this many low-resolution pixels is not trained on.

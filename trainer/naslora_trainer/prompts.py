@@ -5,13 +5,14 @@ Coordinates are (row, col) in pixels of the image plane, here and everywhere in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
 from skimage.graph import route_through_array
 
 from .errors import UserError
+from .mask_prompt import Part, cut, filled
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -62,27 +63,45 @@ class Prompts:
     box : (row0, col0, row1, col1) or None
         Opposite corners of a box around the object.
     mask : ndarray or None
-        Low-resolution logits of an earlier answer, ``(1, 256, 256)`` float32.
+        Low-resolution logits ``(1, 256, 256)`` float32 of an earlier answer for the same object. Not a person's own
+        words: prompts that differ in nothing else are equal.
     strokes : tuple of Stroke
         Scribbles along the object or the background.
+    outline : tuple of (row, col)
+        Corners of a closed line around the object; empty, or at least three.
+    mask_region : (row0, col0, row1, col1) or None
+        Part of the image that ``mask`` covers, far edges exclusive; None: the whole image.
     """
 
     points: tuple[Point, ...] = ()
     labels: tuple[int, ...] = ()
     box: Box | None = None
-    mask: np.ndarray | None = None
+    mask: np.ndarray | None = field(default=None, compare=False)
     strokes: tuple[Stroke, ...] = ()
+    outline: tuple[Point, ...] = ()
+    mask_region: Part | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.points) != len(self.labels):
             raise ValueError(f"{len(self.points)} points but {len(self.labels)} labels")
         if any(label not in (0, 1) for label in self.labels):
             raise ValueError("a click label is 1 (on the object) or 0 (background)")
+        if 0 < len(self.outline) < 3:
+            raise ValueError("an outline has at least three corners")
 
     @property
     def empty(self) -> bool:
         """True when nothing points at an object (negative clicks and strokes alone do not)."""
-        return self.box is None and 1 not in self.labels and not any(stroke.label for stroke in self.strokes)
+        around = self.box is not None or bool(self.outline)
+        return not around and 1 not in self.labels and not any(stroke.label for stroke in self.strokes)
+
+    def continues(self, earlier: Prompts) -> bool:
+        """True when these are the prompts ``earlier``, which point at an object, with clicks or strokes added."""
+        clicks = len(earlier.points)
+        same = (self.box, self.outline) == (earlier.box, earlier.outline)
+        begun = (self.points[:clicks], self.labels[:clicks]) == (earlier.points, earlier.labels)
+        more = len(self.points) > clicks or len(self.strokes) > len(earlier.strokes)
+        return same and begun and more and set(earlier.strokes) <= set(self.strokes) and not earlier.empty
 
     def with_click(self, point: Point, label: int = 1) -> Prompts:
         """Return the prompts with one more click."""
@@ -117,6 +136,7 @@ class Prompts:
         return replace(
             self,
             points=moved(self.points),
+            outline=moved(self.outline),
             box=box,
             strokes=tuple(replace(stroke, points=moved(stroke.points)) for stroke in self.strokes),
         )
@@ -124,16 +144,20 @@ class Prompts:
     def checked(self, shape: tuple[int, int]) -> Prompts:
         """Return the prompts in canonical form for an image of ``shape`` (rows, columns).
 
-        A box gets its corners in order and is cut at the image border; a stroke that leaves the image goes along the
-        border.
+        A box gets its corners in order and is cut at the image border, as is an outline; a stroke that leaves the
+        image goes along the border.
 
         Raises
         ------
         UserError
-            A click is outside the image or not finite, a stroke is outside, or the box has no area inside the image.
+            A click is outside the image or not finite, a stroke is outside, or the box or the outline has no area
+            inside the image.
         """
         height, width = shape
         strokes = tuple(_inside(stroke, height, width) for stroke in self.strokes)
+        outline = cut(self.outline, shape) if self.outline else ()
+        if self.outline and not filled(outline, shape).any():
+            raise UserError("The outline has no area inside the image.", "Draw once around the object.")
         for row, col in self.points:
             if not (-0.5 <= row < height - 0.5 + 1e-6 and -0.5 <= col < width - 0.5 + 1e-6):
                 raise UserError(
@@ -141,7 +165,7 @@ class Prompts:
                     "Click on the object inside the image.",
                 )
         if self.box is None:
-            return replace(self, strokes=strokes)
+            return replace(self, strokes=strokes, outline=outline)
         row0, row1 = sorted((self.box[0], self.box[2]))
         col0, col1 = sorted((self.box[1], self.box[3]))
         row0, row1 = max(row0, 0.0), min(row1, float(height))
@@ -151,7 +175,7 @@ class Prompts:
                 "The box has no area inside the image.",
                 "Drag a box from one corner of the object to the other.",
             )
-        return replace(self, box=(row0, col0, row1, col1), strokes=strokes)
+        return replace(self, box=(row0, col0, row1, col1), strokes=strokes, outline=outline)
 
 
 def _inside(stroke: Stroke, height: int, width: int) -> Stroke:
@@ -181,6 +205,8 @@ class Prediction:
         The model that answered: base id, ``+`` adapter id if there is one.
     offset : (row, col)
         The pixel of the image at ``mask[0, 0]``.
+    seen : (row0, col0, row1, col1) or None
+        Part of the image that ``low_res`` covers, far edges exclusive; None: what the mask covers.
     """
 
     mask: np.ndarray
@@ -190,6 +216,13 @@ class Prediction:
     scores: np.ndarray
     version: str = ""
     offset: tuple[int, int] = (0, 0)
+    seen: Part | None = None
+
+    @property
+    def part(self) -> Part:
+        """The part of the image that ``low_res`` covers."""
+        rows, cols = self.window
+        return self.seen or (rows.start, cols.start, rows.stop, cols.stop)
 
     @property
     def window(self) -> tuple[slice, slice]:

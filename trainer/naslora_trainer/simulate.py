@@ -11,7 +11,8 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from .config import FineTuneConfig
-from .frames import LOW_RES, Frame
+from .frames import Frame
+from .mask_prompt import LOW_RES
 from .prompts import Box, box_of, deepest_point, jitter_box, random_click, random_scribble
 
 Click = tuple[int, int, int]
