@@ -208,6 +208,11 @@ class LivePredictor:
             return old.version
 
     @property
+    def is_loaded(self) -> bool:
+        """True when a model is loaded."""
+        return self._state is not None
+
+    @property
     def is_ready(self) -> bool:
         """True when a model is loaded and an image encoded."""
         return self._state is not None and self._state.picture is not None
