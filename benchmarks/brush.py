@@ -37,7 +37,8 @@ def measure(hands: Hands, beat: Heartbeat, folder: Path, size: int, strokes: int
     path = folder / "large.png"
     image = np.random.default_rng(0).integers(0, 255, (size, size), np.uint8)
     iio.imwrite(path, image, compress_level=1)
-    dock, ready = hands.dock, []
+    dock = hands.dock
+    ready: list[str] = []
     dock.imageReady.connect(ready.append)
     with beat.during("open a large image"):
         dock.open_image(path)

@@ -70,7 +70,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from heartbeat import Heartbeat
     from machine import machine
     from naslora_napari.demo.hands import Hands
-    from annotator import Annotator
+    from window import Annotator
 
     PRESET_STEPS["quick"] = options.steps
     QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_DontUseNativeDialogs)  # so that it can fill them in

@@ -37,7 +37,8 @@ PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: (1.0, 0.85, 0.1, 1.0), HO
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 #: An image in memory is drawn at several sizes when a side has more pixels, which not every graphics card can hold.
 LARGEST_TEXTURE = 4096
-TRANSFORM = ("affine", "scale", "rotate", "shear", "translate")
+#: What places a layer in the world, and the values that place it nowhere else than its data.
+TRANSFORM = {"affine": np.eye(3), "scale": (1, 1), "rotate": 0, "shear": (0,), "translate": (0, 0)}
 
 
 class Canvas(QObject):
@@ -82,21 +83,15 @@ class Canvas(QObject):
 
     def show_image(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before."""
-        self.clear()
-        self.layers[IMAGE] = self._add(_image_layer(name, picture))
-        place = _place(self.layers[IMAGE])
-        self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
-        colors = DirectLabelColormap(color_dict=PREVIEW_COLORS)
-        preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
-        preview.editable = False
-        self.layers[PREVIEW] = self._add(preview)
-        for key, layer in self.prompts.make(labels.shape, place).items():
-            self.layers[key] = self._add(layer)
-        for name in TRANSFORM:
-            getattr(self.layers[IMAGE].events, name).connect(self._follow_image)
-        self.layers[OBJECTS].events.paint.connect(self._on_paint)
-        self.layers[OBJECTS].events.data.connect(self._on_replaced)
-        self._highest, self._offset = int(labels.max(initial=0)), (0, 0)
+        self.flush(everywhere=True)
+        if self._can_take(picture):
+            self._exchange(name, picture, labels)
+        else:
+            self.clear()
+            self._build(name, picture, labels)
+        self._highest, self._offset, self._painted = int(labels.max(initial=0)), (0, 0), None
+        self._rest.stop()
+        self.prompts.resize(max(labels.shape))
         self.viewer.reset_view()
         self.set_mode(self.mode)
         self.set_keep_others(self.keep_others)
@@ -196,6 +191,47 @@ class Canvas(QObject):
         if self.present(OBJECTS) and (everywhere or window is not None):
             self.labels_painted.emit(self.layers[OBJECTS].data, None if everywhere else window)
 
+    def _can_take(self, picture: Picture) -> bool:
+        """Return whether the layers that are there can show an image: to build them anew takes seconds."""
+        if not all(self.present(key) for key in (IMAGE, OBJECTS, PREVIEW, *PROMPTS)):
+            return False
+        shown, image = self.layers[IMAGE], picture.levels[0]
+        many = shown.multiscale or _in_levels(picture)
+        return not many and bool(shown.dtype == image.dtype and shown.data.shape[2:] == image.shape[2:])
+
+    def _exchange(self, name: str, picture: Picture, labels: np.ndarray) -> None:
+        """Give the layers other content."""
+        shown: Any = self.layers[IMAGE]
+        _put_in_place(shown)
+        shown.data, shown.name = picture.levels[0], name
+        if not shown.rgb:
+            shown.reset_contrast_limits_range()
+            shown.reset_contrast_limits()
+        with self._own_change:
+            objects: Any = self.layers[OBJECTS]
+            objects.editable = False  # so napari forgets its steps, which belong to the image before
+            objects.data, objects.editable = labels.copy(), True
+            self.layers[PREVIEW].data = np.zeros(labels.shape, np.uint8)
+        self._offset = (0, 0)
+        self._place_preview()
+        self.prompts.take(labels.shape)
+
+    def _build(self, name: str, picture: Picture, labels: np.ndarray) -> None:
+        """Make the layers."""
+        self.layers[IMAGE] = self._add(_image_layer(name, picture))
+        place = _place(self.layers[IMAGE])
+        self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
+        colors = DirectLabelColormap(color_dict=PREVIEW_COLORS)
+        preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
+        preview.editable = False
+        self.layers[PREVIEW] = self._add(preview)
+        for key, layer in self.prompts.make(labels.shape, place).items():
+            self.layers[key] = self._add(layer)
+        for event in TRANSFORM:
+            getattr(self.layers[IMAGE].events, event).connect(self._follow_image)
+        self.layers[OBJECTS].events.paint.connect(self._on_paint)
+        self.layers[OBJECTS].events.data.connect(self._on_replaced)
+
     def _add(self, layer: Any) -> Layer:
         return self.viewer.add_layer(layer)
 
@@ -247,6 +283,8 @@ class Canvas(QObject):
 
     def _on_replaced(self, event: Any = None) -> None:
         """Note that all of the plane may be another."""
+        if self._own_change:
+            return
         rows, cols = self.layers[OBJECTS].data.shape
         self._painted = slice(0, rows), slice(0, cols)
         self._highest = int(self.layers[OBJECTS].data.max(initial=0))
@@ -272,16 +310,30 @@ class Canvas(QObject):
         point = self.pixel_at(event.position)
         if point is not None:
             self.prompts.add_click(NEGATIVE if negative else POSITIVE, point)
+            self.prompts.read()  # at once: the frame with the click would be drawn first
 
 
 def _image_layer(name: str, picture: Picture) -> Image:
     """Return the layer of an image; a large one is drawn from the level that suits, and read where it is looked at."""
     levels: Any = picture.levels
-    many = picture.in_parts or max(picture.shape) > LARGEST_TEXTURE
+    many = _in_levels(picture)
     rgb = levels[0].ndim == 3
     # napari would read the image to find them
     limits = picture.limits if picture.in_parts and not rgb else None
     return Image(levels if many else levels[0], name=name, rgb=rgb, multiscale=many, contrast_limits=limits)
+
+
+def _in_levels(picture: Picture) -> bool:
+    """Return whether an image is drawn from the level that suits."""
+    return picture.in_parts or max(picture.shape) > LARGEST_TEXTURE
+
+
+def _put_in_place(layer: Any) -> None:
+    """Take a transform away that a person gave to a layer."""
+    corners = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+    if any(tuple(layer.data_to_world(corner)) != corner for corner in corners):
+        for name, value in TRANSFORM.items():
+            setattr(layer, name, value)
 
 
 def _place(layer: Layer) -> dict[str, Any]:

@@ -244,10 +244,8 @@ class NasLoraDock(QWidget):
         if project is not self.project or self.session is None:
             return
         self.hover.clear()
-        self.canvas.clear()
-        self.session.open(name, annotation)
         self.canvas.show_image(name, picture, annotation.labels)
-        self.canvas.show_prompts(self.session.prompts)
+        self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
         self.open_panel.images.setCurrentText(name)
         self.model_tasks.run(

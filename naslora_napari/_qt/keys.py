@@ -129,7 +129,8 @@ class Keys:
 
     def bind(self, layers: Iterable[Layer]) -> None:
         """Bind the keys to the layers of the dock as well: a layer's own keys come before the viewer's."""
-        self._layers_before = [(layer, dict(layer.keymap)) for layer in layers]
+        known = {id(layer): before for layer, before in self._layers_before}
+        self._layers_before = [(layer, known.get(id(layer), dict(layer.keymap))) for layer in layers]
         self._follow()
 
     def shown(self, name: str) -> str:

@@ -51,12 +51,12 @@ class PromptLayers(QObject):
         self._order: tuple[Point, ...] = ()
         self._own_change = OwnChanges()
         self._read = QTimer(self, singleShot=True, interval=0)
-        self._read.timeout.connect(self._read_prompts)
+        self._read.timeout.connect(self.read)
 
     def make(self, shape: tuple[int, int], place: dict[str, Any]) -> dict[str, Layer]:
         """Return new, empty layers for an image of ``shape`` (rows, columns) at a ``place`` of the world."""
         size, edge = _sizes(max(shape))
-        self._shape = shape
+        self._shape, self._order = shape, ()
         layers: dict[str, Layer] = {}
         for key in PROMPTS:
             color = NEGATIVE_COLOR if key in (NEGATIVE, BESIDE) else POSITIVE_COLOR
@@ -70,6 +70,11 @@ class PromptLayers(QObject):
             layers[key].events.data.connect(self._on_data)
         self.layers = layers
         return layers
+
+    def take(self, shape: tuple[int, int]) -> None:
+        """Empty the layers for another image of ``shape`` (rows, columns)."""
+        self._shape = shape
+        self.show(Prompts())
 
     def resize(self, visible: int) -> None:
         """Draw prompts as large as on an image of ``visible`` pixels."""
@@ -149,8 +154,9 @@ class PromptLayers(QObject):
         if not self._own_change and not self.dragging:
             self._read.start()
 
-    def _read_prompts(self) -> None:
+    def read(self) -> None:
         """Tell the prompts that are in the layers; clicks keep the order in which they were made."""
+        self._read.stop()
         if self.drawing:
             return
         self._end_stroke()

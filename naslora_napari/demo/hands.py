@@ -172,6 +172,7 @@ class Hands:
         dock, shown = self.dock, self.shown
         before = shown()
         moments: dict[str, float] = {}
+        loop = QEventLoop()  # asking again and again whether it is there would slow the model's thread down
 
         def answered() -> None:
             if shown() is not None and shown() is not before:
@@ -180,6 +181,7 @@ class Hands:
         def drawn() -> None:
             if "answered" in moments:
                 moments.setdefault("drawn", time.perf_counter())
+                loop.quit()
 
         frames = driving.canvas_widget(self.viewer).frameSwapped  # type: ignore[attr-defined]
         dock.previewChanged.connect(answered)
@@ -187,7 +189,10 @@ class Hands:
         started = time.perf_counter()
         try:
             act()
-            self.wait(lambda: "drawn" in moments, "the answer to a prompt")
+            if "drawn" not in moments:
+                QTimer.singleShot(round(1000 * ANSWER_S), loop, loop.quit)
+                loop.exec()
+            self.wait(lambda: "drawn" in moments, "the answer to a prompt", 0)
         finally:
             dock.previewChanged.disconnect(answered)
             frames.disconnect(drawn)

@@ -6,8 +6,9 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ from segment_anything import SamPredictor
 
 from heartbeat import Heartbeat
 from naslora_napari._qt import driving
+from naslora_napari._qt.canvas import IMAGE
 from naslora_napari._qt.dock import NasLoraDock
 from naslora_napari.demo.hands import Hands, pause
 from naslora_napari.demo.material import Material
 from naslora_napari.demo.measure import MIB, percentiles
 from naslora_napari.jobs.commands import THREAD_VARIABLES
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import to_rgb8
-from naslora_trainer.prompts import Point, Prompts, deepest_point
+from naslora_trainer.prompts import Prompts, deepest_point
 
 TRAINING_S, BATCH_S = 3600.0, 3600.0
 #: Clicks in a row while the training runs, and then while it is held.
@@ -70,7 +71,7 @@ class Annotator:
         bare = _Bare(self.dock)
         clicks, calls, same = [], [], 0
         for _ in range(count):
-            clicks.append(self._click("click"))
+            clicks.append(self.hands.timed_click(next(self._places))[1])  # no heart beats: it would slow the model down
             seconds, mask = bare.ask(self._session.prompts)
             calls.append(1e3 * seconds)
             shown = self.hands.shown()
@@ -87,7 +88,7 @@ class Annotator:
         for _ in range(count):
             if images.currentIndex() in (0, images.count() - 1):
                 key = Qt.Key.Key_PageUp if images.currentIndex() else Qt.Key.Key_PageDown
-            times = self._open_image("change the image", lambda key=key: driving.press(self.hands.viewer, key))
+            times = self._open_image("change the image", partial(driving.press, self.hands.viewer, key))
             shown.append(times[0])
             ready.append(times[1])
         self._to_last_image()
@@ -117,7 +118,14 @@ class Annotator:
             raise UserError("The training ended too early.", self.hands.complaint())
         running, held_ms = percentiles(found[False]), percentiles(found[True])
         counts = {"count": len(found[False]), "count_held": len(found[True])}
-        return {**_ratios(running, held_ms), **counts, "click_ms": running, "held_ms": held_ms, **child.limits, "cores_used": cores}
+        return {
+            **_ratios(running, held_ms),
+            **counts,
+            "click_ms": running,
+            "held_ms": held_ms,
+            **child.limits,
+            "cores_used": cores,
+        }
 
     def batch(self) -> None:
         """Segment the folder."""
@@ -169,11 +177,11 @@ class Annotator:
 
     def _open_image(self, phase: str, act: Callable[[], object]) -> tuple[float, float]:
         """Do what opens an image; return the milliseconds until it was on the screen, and until it was encoded."""
-        ready, before = self._ready, self.dock.canvas.layers.get("Image")
+        ready, before = self._ready, self._shown_image()
         started = time.perf_counter()
         with self.beat.during(phase):
             act()
-            self.hands.wait(lambda: self.dock.canvas.layers.get("Image") is not before, "the image")
+            self.hands.wait(lambda: self._shown_image() != before, "the image")
             frames = self._frames
             self.hands.wait(lambda: self._frames > frames, "a picture of it")
         shown = time.perf_counter()
@@ -182,6 +190,11 @@ class Annotator:
         encoded = time.perf_counter()
         self.hands.rest()
         return 1e3 * (shown - started), 1e3 * (encoded - started)
+
+    def _shown_image(self) -> str:
+        """Return the name of the image on the screen."""
+        layers = self.dock.canvas.layers
+        return str(layers[IMAGE].name) if IMAGE in layers else ""
 
     def _click(self, phase: str) -> float:
         """Click on the next nucleus and return the milliseconds until its mask was on the screen."""
@@ -214,7 +227,7 @@ class _Bare:
     def __init__(self, dock: NasLoraDock) -> None:
         assert dock.project is not None and dock.session is not None
         self._predictor = SamPredictor(dock.predictor.model)
-        self._predictor.set_image(to_rgb8(dock.project.read_image(dock.session.name)))
+        self._predictor.set_image(dock.project.picture(dock.session.name).whole())
         self._multimask = "multimask" in dock.predictor.learned
 
     def ask(self, prompts: Prompts) -> tuple[float, np.ndarray]:
