@@ -80,10 +80,12 @@ class PromptLayers(QObject):
         """Draw prompts as large as on an image of ``visible`` pixels."""
         size, edge = _sizes(visible)
         with self._own_change:
-            for key, layer in self.layers.items():
-                if isinstance(layer, Points) and self._present(key):
+            for layer in (self.layers[key] for key in self.layers if self._present(key)):
+                if isinstance(layer, Points | Shapes):
+                    layer.selected_data = set()  # napari would look for what was selected, be it gone or not
+                if isinstance(layer, Points):
                     layer.current_size, layer.size = size, size
-                elif isinstance(layer, Shapes) and self._present(key):
+                elif isinstance(layer, Shapes):
                     layer.current_edge_width, layer.edge_width = edge, edge
 
     def forget(self) -> None:
