@@ -46,14 +46,32 @@ def drag(
     modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
 ) -> None:
     """Press at ``start`` (row, col), move in ``steps`` steps, release at ``end``."""
+    shares = [i / steps for i in range(steps + 1)]
+    trace(
+        viewer, layer, [[a + (b - a) * share for a, b in zip(start, end, strict=True)] for share in shares], modifiers
+    )
+
+
+def trace(
+    viewer: Viewer,
+    layer: Layer,
+    points: Sequence[Sequence[float]],
+    modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+) -> None:
+    """Press at the first of some ``points`` (row, col), move over the others, release at the last."""
     widget = canvas_widget(viewer)
-    first, last = canvas_position(viewer, layer, start), canvas_position(viewer, layer, end)
+    first, *others = (canvas_position(viewer, layer, point) for point in points)
     QTest.mouseMove(widget, first)
     QTest.mousePress(widget, Qt.MouseButton.LeftButton, modifiers, first)
-    for i in range(1, steps + 1):
-        QTest.mouseMove(widget, first + (last - first) * i / steps)
+    for position in others:
+        QTest.mouseMove(widget, position)
         QApplication.processEvents()
-    QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, modifiers, last)
+    QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, modifiers, others[-1])
+
+
+def rest(viewer: Viewer, layer: Layer, point: Sequence[float]) -> None:
+    """Move the mouse to ``point`` (row, col) and leave it there."""
+    QTest.mouseMove(canvas_widget(viewer), canvas_position(viewer, layer, point))
 
 
 def press(viewer: Viewer, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:

@@ -83,9 +83,9 @@ class Window:
             self.dock.open_project(path)
         self.settle()
 
-    def click(self, point: Any, **how: Any) -> None:
-        """Click on a place of the image, ``(row, col)``, and wait for what comes of it."""
-        driving.click(self.viewer, self.image, point, **how)
+    def click(self, point: Any, on: Any = None, **how: Any) -> None:
+        """Click on a place of the image (or of a layer), ``(row, col)``, and wait for what comes of it."""
+        driving.click(self.viewer, on or self.image, point, **how)
         self.qtbot.wait(30)
         self.settle()
 

@@ -11,6 +11,7 @@ from naslora_napari.live import LivePredictor
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.errors import UserError
+from naslora_trainer.pictures import picture_of
 from naslora_trainer.prompts import Prompts, box_of, deepest_point
 from naslora_trainer.scores import dice
 
@@ -118,3 +119,82 @@ def test_a_prediction_during_swaps_is_of_one_model(
     done.set()
     thread.join()
     assert not torn and seen == set(wanted)
+
+
+@pytest.fixture(scope="module")
+def large(image: np.ndarray) -> np.ndarray:
+    """2048 x 2048 pixels: the tile 256 times."""
+    return np.tile(image, (16, 16) if image.ndim == 2 else (16, 16, 1))
+
+
+def test_a_large_image_is_seen_at_the_zoom_of_the_person(large: np.ndarray, nucleus: np.ndarray) -> None:
+    predictor, (height, width) = LivePredictor(), nucleus.shape
+    row, col = deepest_point(nucleus)
+    there = (8 * height + row, 9 * width + col)
+    predictor.visible = (there[0] - 100, there[1] - 100, there[0] + 100, there[1] + 100)
+    predictor.set_image(large)
+    found = predictor.predict(Prompts().with_click(there))
+    assert found.mask.shape == (256, 256) and found.offset != (0, 0)
+    wanted = np.tile(nucleus, (16, 16))[found.window]
+    part = np.zeros_like(wanted)
+    rows, cols = 8 * height - found.offset[0], 9 * width - found.offset[1]
+    part[max(0, rows) : rows + height, max(0, cols) : cols + width] = True
+    assert dice(found.mask, wanted & part) > 0.6
+
+
+def test_an_object_larger_than_a_region_is_asked_for_in_a_larger_one() -> None:
+    image = np.full((2048, 2048, 3), 40, np.uint8)
+    rows, cols = np.ogrid[:2048, :2048]
+    disc = (rows - 900) ** 2 + (cols - 1000) ** 2 < 400**2
+    image[disc] = (220, 200, 180)
+    predictor = LivePredictor("litemedsam")
+    predictor.visible = (850, 950, 950, 1050)
+    predictor.set_image(image)
+    found = predictor.predict(Prompts(box=(490, 590, 1310, 1410)))
+    plane = np.zeros(disc.shape, bool)
+    plane[found.window] = found.mask
+    assert dice(plane, disc) > 0.9
+    corner = predictor.predict(Prompts().with_click((900, 1395)))  # a region of 256 pixels would cut it off
+    assert corner.part == (0, 0, 2048, 2048) or not corner.mask[[0, -1]].any()
+
+
+def test_corrections_go_on_from_the_mask_of_another_region(large: np.ndarray) -> None:
+    predictor = LivePredictor()
+    predictor.visible = (0, 0, 200, 200)
+    predictor.set_image(large)
+    first = Prompts().with_click((100, 100))
+    found = predictor.predict(first)
+    predictor.visible = (0, 0, 900, 900)
+    more = dataclasses.replace(first.with_click((100, 104)), mask=found.low_res, mask_region=found.part)
+    again = predictor.predict(more)
+    assert again.mask.any() and again.part != found.part
+
+
+def test_nothing_is_encoded_twice(large: np.ndarray, image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segment_anything import SamPredictor
+
+    encoded = []
+    encode = SamPredictor.set_image
+    monkeypatch.setattr(SamPredictor, "set_image", lambda self, rgb: (encoded.append(rgb.shape), encode(self, rgb)))
+    predictor = LivePredictor()
+    predictor.visible = (0, 0, 200, 200)
+    predictor.set_image(large)
+    predictor.prepare()
+    predictor.predict(Prompts().with_click((100, 100)))
+    assert len(encoded) == 1
+    predictor.prefetch(picture_of(image))
+    predictor.set_image(image)
+    predictor.set_image(large)
+    assert len(encoded) == 2
+
+
+def test_a_new_contrast_is_another_image(image: np.ndarray) -> None:
+    predictor = LivePredictor()
+    gray = image if image.ndim == 2 else image[..., 0]
+    wide = gray.astype(np.uint16) * 16
+    box = Prompts(box=(10, 10, 60, 60))
+    answers = []
+    for limits in ((0, 4095), (0, 1000)):
+        predictor.set_image(picture_of(wide, limits))
+        answers.append(predictor.predict(box).low_res)
+    assert not np.array_equal(*answers)
