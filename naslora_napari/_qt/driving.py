@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from napari import Viewer
 from napari.layers import Layer
 from qtpy.QtCore import QPoint, Qt
@@ -46,10 +47,7 @@ def drag(
     modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
 ) -> None:
     """Press at ``start`` (row, col), move in ``steps`` steps, release at ``end``."""
-    shares = [i / steps for i in range(steps + 1)]
-    trace(
-        viewer, layer, [[a + (b - a) * share for a, b in zip(start, end, strict=True)] for share in shares], modifiers
-    )
+    trace(viewer, layer, np.linspace(start, end, steps + 1).tolist(), modifiers)
 
 
 def trace(

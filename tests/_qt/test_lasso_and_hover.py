@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from qtpy.QtCore import Qt
 
-from naslora_napari._qt import driving
+from naslora_napari._qt import driving, hover
 from naslora_napari.store import Project
 from naslora_trainer.prompts import box_of, deepest_point
 from naslora_trainer.scores import dice
@@ -72,7 +73,10 @@ def test_a_click_goes_on_from_the_mask_that_is_shown(window: Window) -> None:
     assert session.prompts.mask is None
 
 
-def test_what_is_under_the_resting_mouse_is_shown_and_never_accepted(window: Window) -> None:
+def test_what_is_under_the_resting_mouse_is_shown_and_never_accepted(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hover, "SLOW_S", 60.0)  # whatever the machine
     session = window.dock.session
     assert session is not None
     target = large_objects()[0]
@@ -90,6 +94,15 @@ def test_what_is_under_the_resting_mouse_is_shown_and_never_accepted(window: Win
     assert window.preview.any() and not window.hovered.any()
     window.press(Qt.Key.Key_A)
     assert window.on_disk().any()
+
+
+def test_a_slow_model_is_not_asked(window: Window) -> None:
+    window.dock.predictor.predict_seconds = 2 * hover.SLOW_S
+    row, col = deepest_point(large_objects()[0])
+    driving.rest(window.viewer, window.image, (row + 1, col))
+    driving.rest(window.viewer, window.image, (row, col))
+    window.qtbot.wait(4 * hover.REST_MS)
+    assert not window.dock.busy and not window.hovered.any()
 
 
 def test_it_can_be_switched_off(window: Window) -> None:
