@@ -16,6 +16,7 @@ from naslora_trainer.prompts import Box, Prediction, Prompts
 
 from ..live import AnnotationSession, LivePredictor
 from ..live.session import Overlap
+from .ahead import Ahead, embedding_cache
 from .batch_panel import BatchPanel
 from .batching import Batching
 from .canvas import Canvas
@@ -64,7 +65,7 @@ class NasLoraDock(QWidget):
     def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.viewer = napari_viewer
-        self.predictor = LivePredictor()
+        self.predictor = LivePredictor(cache=embedding_cache())
         self.project: Project | None = None
         self.session: AnnotationSession | None = None
         self.model_tasks, self.file_tasks = Tasks(self, "naslora-model"), Tasks(self, "naslora-files")
@@ -79,7 +80,7 @@ class NasLoraDock(QWidget):
         self._refused = ""
         self._closed = False
         self._window_closes = False
-        self.editing, self.hover = Editing(self), Hover(self)
+        self.editing, self.hover, self.ahead = Editing(self), Hover(self), Ahead(self)
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
@@ -128,6 +129,7 @@ class NasLoraDock(QWidget):
             return
         self._closed = True
         self.hover.close()
+        self.ahead.close()
         self.canvas.close()
         self._keys.release()
         self.training.close()
@@ -215,6 +217,7 @@ class NasLoraDock(QWidget):
     def _use_project(self, opened: Opened) -> None:
         self.canvas.flush(everywhere=True)
         project = self.project = opened.project
+        self.ahead.use(project)
         if opened.left_out:
             more = f" (and {len(opened.left_out) - 1} more)" if len(opened.left_out) > 1 else ""
             warn(f"Left out: {opened.left_out[0]}{more}")

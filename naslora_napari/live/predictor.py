@@ -135,7 +135,9 @@ class LivePredictor:
             self._encode(state, self._middle(state))
 
     def prefetch(self, picture: Picture) -> None:
-        """Encode all of another image for later."""
+        """Encode all of another image for later, unless it is so large that it will be seen in regions."""
+        if picture.in_parts:
+            return
         state = _State(self._loaded().model, picture)
         self._encode(state, region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape)))
 
