@@ -28,6 +28,8 @@ from naslora_trainer.errors import UserError
 
 WINDOW = (1280, 900)
 DOCK_OPEN = Path(__file__).with_name("dock_open.py")
+#: A training has a step in each of its stages.
+FEWEST_STEPS = 5
 #: The phases in which no stall may be felt.
 PROMISED = ("encode", "train", "swap", "batch", "change the image")
 
@@ -48,8 +50,8 @@ def main() -> int:
     parser.add_argument("--stacks", action="store_true", help="print where the threads are when the window stalls")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     options = parser.parse_args()
-    if min(options.pairs, options.changes, options.batch, options.strokes) < 1:
-        parser.error("at least one of each is needed")
+    if min(options.pairs, options.changes, options.batch, options.strokes) < 1 or options.steps < FEWEST_STEPS:
+        parser.error(f"at least one of each, and {FEWEST_STEPS} steps, are needed")
     try:
         with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder, screen(headless=True):
             found = measure(Path(folder), options)

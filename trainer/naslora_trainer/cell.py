@@ -81,17 +81,13 @@ class Cell(nn.Module):
             kernel = kernel + functional.pad(centred(bypass), (0, 0, 0, 0, self.searched, 0, self.searched, 0))
         return kernel[self.order]
 
-    @torch.no_grad()
     def passes(self) -> float:
-        """Return which share of a token's own value the cell lets through, mean over channels.
+        """Return which share of a token's own value a new cell of its kind lets through, mean over channels.
 
-        It is below 1 for a new cell in which some operations are ``none`` or pooling; one that is not linear counts
-        as the identity.
+        It is below 1 where some operations are ``none`` or pooling.
         """
-        middle = KERNEL_SIDE // 2
-        linear = float(self.kernel()[:, :, middle, middle].sum()) / self.rank
-        curved = zip(self.probabilities().tolist(), self.operations, strict=True)
-        return linear + sum(p for p, name in curved if not OPERATIONS[name].linear) * self.searched / self.rank
+        share = sum(OPERATIONS[name].passes() for name in self.operations) / len(self.operations)
+        return (share * self.searched + self.rank - self.searched) / self.rank
 
     def forward(self, z: Tensor) -> Tensor:
         """Apply the cell to ``z`` ``(B, r, H, W)``; same shape out, zeros beyond the border."""

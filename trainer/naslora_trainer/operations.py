@@ -47,6 +47,17 @@ class Operation:
         """True when it is a convolution."""
         return self.kernel is not None
 
+    def passes(self) -> float:
+        """Return which share of a token's own value it passes on before it has learned anything.
+
+        One that is not linear counts as the identity.
+        """
+        if self.kernel is None:
+            return 1.0
+        with torch.device("cpu"):  # also where a model without memory is being built
+            kernel = self.kernel(self.start(1), 1)
+        return float(kernel[0, 0, kernel.shape[-1] // 2, kernel.shape[-1] // 2])
+
 
 def centred(kernel: Tensor, side: int = KERNEL_SIDE) -> Tensor:
     """Return ``kernel`` ``(r, r, k, k)`` zero-padded on all sides to ``(r, r, side, side)``."""
