@@ -6,9 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 PYTEST_FLAGS ?=
-TESTS := $(wildcard tests/*/ tests/test_*.py)
 # Tests that open windows or start the program, and wait for what happens then.
-WITH_WINDOW := tests/_qt/ tests/demo/ tests/jobs/ tests/test_cli.py
+WITH_WINDOW := tests/_qt/ tests/demo/ tests/jobs/ tests/test_cli.py tests/benchmarks/test_interactive.py
 export VENV PYTHON DEMO_OUT
 
 .PHONY: setup demo test lint format
@@ -25,7 +24,7 @@ demo: setup
 
 # What needs no window runs in two processes of one thread each; two of several would only wait for each other.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS) $(filter-out $(WITH_WINDOW),$(TESTS))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS) tests $(addprefix --ignore=,$(WITH_WINDOW))
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(WITH_WINDOW)
 
 lint: setup
