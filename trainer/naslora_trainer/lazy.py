@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tifffile
 
-from .decode import check_complete, check_pixels, is_tiff, is_zarr, tiff_shape, unreadable
+from .decode import channel_axis, check_complete, check_pixels, is_tiff, is_zarr
 from .errors import UserError
 
 #: A chunk is decoded as a whole, so a file may not ask for larger ones, in bytes.
@@ -19,96 +20,132 @@ LARGEST_CHUNK = 512 * 2**20
 _UNSAFE = "pickle"
 
 
-def lazy_levels(path: Path, max_pixels: int, whole_below: int) -> tuple[Any, ...] | None:
-    """Open an image and its smaller copies as dask arrays, ``(H, W)`` or ``(H, W, C)``, the largest first.
+@dataclass(frozen=True)
+class Opened:
+    """A file whose pixels are read when they are asked for.
 
-    Parameters
+    Attributes
     ----------
-    path : Path
-        The file or OME-Zarr folder.
-    max_pixels : int
-        More pixels are refused.
-    whole_below : int
-        Files whose pixels take fewer bytes are not opened.
+    levels : tuple of dask arrays
+        (planes ..., H, W) or (planes ..., H, W, C) with C of 2 to 4, each with about half as many rows and columns as
+        the one before.
+    axes : str
+        A letter for each axis of planes, such as ``tz``; empty for an image that is one plane.
+    """
+
+    levels: tuple[Any, ...]
+    axes: str
+
+    @property
+    def planes(self) -> tuple[int, ...]:
+        """Lengths of the axes of planes."""
+        return tuple(int(size) for size in self.levels[0].shape[: len(self.axes)])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of a plane."""
+        rows, cols = self.levels[0].shape[len(self.axes) : len(self.axes) + 2]
+        return int(rows), int(cols)
+
+
+def open_lazily(path: Path, max_pixels: int) -> Opened | None:
+    """Open a TIFF or an OME-Zarr folder without reading pixels.
 
     Returns
     -------
-    tuple or None
-        Each level has half as many rows and columns as the one before; None where the file is to be read as a whole,
-        since it is small or its format has no parts.
+    Opened or None
+        None where the file cannot be read in parts.
 
     Raises
     ------
     UserError
-        It cannot be read as an image.
+        It cannot be read as an image, or its planes have more than ``max_pixels`` pixels.
     """
     try:
-        if is_zarr(path):
-            return _zarr_levels(path, max_pixels)
-        return _tiff_levels(path, max_pixels, whole_below) if is_tiff(path) else None
+        found = _open_zarr(path) if is_zarr(path) else _open_tiff(path) if is_tiff(path) else None
     except UserError:
         raise
     except Exception as error:  # decoders raise nearly everything on damaged files
         if is_zarr(path):
             raise UserError(f"{path} could not be read as an OME-Zarr image.", "It may be damaged.") from error
-        raise unreadable(path, error) from error
+        return None  # whoever reads it as a whole says what is wrong
+    if found is not None:
+        check_pixels(path, math.prod(found.size), max_pixels)
+    return found
 
 
-def zarr_shape(path: Path, max_pixels: int) -> tuple[int, int]:
-    """Return (rows, columns) of the image in an OME-Zarr folder.
-
-    Raises
-    ------
-    UserError
-        It holds no image.
-    """
-    levels = lazy_levels(path, max_pixels, 0)
-    assert levels is not None
-    return int(levels[0].shape[0]), int(levels[0].shape[1])
-
-
-def _tiff_levels(path: Path, max_pixels: int, whole_below: int) -> tuple[Any, ...] | None:
+def _open_tiff(path: Path) -> Opened | None:
     import dask.array as da
     import zarr
 
     tiff = tifffile.TiffFile(path)  # stays open as long as the arrays that read from it
     tiff.filehandle.lock = True  # the window and the model read at the same time
-    shape, channels = tiff_shape(tiff, path, max_pixels)
     series = tiff.series[0]
-    palette = series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE
-    if math.prod(shape) * series.dtype.itemsize < whole_below or palette:
+    order, axes = _layout(path, [int(size) for size in series.shape], series.axes)
+    if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE and not axes:
         tiff.close()
         return None
     check_complete(tiff, path)
-    levels = []
-    for number, level in enumerate(series.levels):
+    levels: list[Any] = []
+    for number in range(len(series.levels)):
         stored = zarr.open_array(series.aszarr(level=number), mode="r")
         _check_chunks(path, stored)
-        array = da.from_array(stored, chunks=stored.chunks, name=False, asarray=True)
-        array = array[tuple(0 if size == 1 and axis not in "YX" else slice(None) for size, axis in _axes(level))]
-        levels.append(array if channels is None else da.moveaxis(array, channels, 2))
-    return _halves(levels)
+        levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
+    return Opened(_halves(levels, len(axes)), axes)
 
 
-def _axes(series: tifffile.TiffPageSeries) -> list[tuple[int, str]]:
-    return list(zip(series.shape, series.axes, strict=True))
+def _layout(path: Path, sizes: Sequence[int], names: str) -> tuple[list[int], str]:
+    """Return the axes to keep, planes first and channels last, and the letters of those of planes.
+
+    Axes of length 1 are left out. Where a file does not name its axes, up to four planes are taken for channels.
+
+    Raises
+    ------
+    UserError
+        What is left is no plane with up to four channels.
+    """
+    kept = [axis for axis, size in enumerate(sizes) if size != 1 or names[axis] in "YX"]
+    planes = [axis for axis in kept if names[axis] not in "YXSC"]
+    if not any(names[axis] in "TZ" for axis in planes) and len(kept) == 3:
+        unnamed = [sizes[axis] for axis in kept]
+        if names[kept[-1]] == "S" or (2 <= unnamed[0] <= 4 and unnamed[2] > 4) or unnamed[2] <= 4:
+            planes = []
+    image = [axis for axis in kept if axis not in planes]
+    channels = channel_axis(tuple(sizes[axis] for axis in image), str(path), "".join(names[axis] for axis in image))
+    if channels is not None:
+        image.append(image.pop(channels))
+    return [*planes, *image], "".join(names[axis] for axis in planes).lower()
 
 
-def _zarr_levels(path: Path, max_pixels: int) -> tuple[Any, ...]:
+def _ordered(array: Any, order: Sequence[int]) -> Any:
+    """Return an array with some of its axes, in an order; the others have length 1."""
+    import dask.array as da
+
+    chosen = array[tuple(slice(None) if axis in order else 0 for axis in range(array.ndim))]
+    left = sorted(order)
+    return da.transpose(chosen, [left.index(axis) for axis in order])
+
+
+def _open_zarr(path: Path) -> Opened:
     import dask.array as da
     import zarr
 
     group = zarr.open_group(path, mode="r")
     names, datasets = _multiscale(path, group)
-    levels = []
+    if any(len(name) != 1 for name in names) or not {"y", "x"} <= set(names):
+        raise ValueError("no rows and columns among the axes")
+    levels: list[Any] = []
+    order: list[int] = []
+    axes = ""
     for dataset in datasets:
         stored = group[dataset]
         if not isinstance(stored, zarr.Array) or stored.ndim != len(names):
             raise ValueError("not an array of the axes that are named")
         _check_chunks(path, stored)
-        levels.append(_plane(path, da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), names))
-    check_pixels(path, math.prod(levels[0].shape[:2]), max_pixels)
-    return _halves(levels)
+        if not levels:
+            order, axes = _layout(path, stored.shape, "".join(names).upper())
+        levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
+    return Opened(_halves(levels, len(axes)), axes)
 
 
 def _multiscale(path: Path, group: Any) -> tuple[list[str], list[str]]:
@@ -124,22 +161,6 @@ def _multiscale(path: Path, group: Any) -> tuple[list[str], list[str]]:
     return names, datasets
 
 
-def _plane(path: Path, array: Any, names: Sequence[str]) -> Any:
-    """Return the only plane of an array as (H, W) or (H, W, C)."""
-    import dask.array as da
-
-    kept = [axis for axis, name in enumerate(names) if array.shape[axis] > 1 or name in ("y", "x")]
-    order = [names[axis] for axis in kept]
-    if sorted(order) not in (["x", "y"], ["c", "x", "y"]) or ("c" in order and array.shape[names.index("c")] > 4):
-        sizes = ", ".join(f"{name} {size}" for name, size in zip(names, array.shape, strict=True))
-        raise UserError(
-            f"{path} is not a plane with up to four channels: its axes are {sizes}.",
-            "Save the plane you want to segment as an image of its own.",
-        )
-    plane = array[tuple(slice(None) if axis in kept else 0 for axis in range(array.ndim))]
-    return da.transpose(plane, [order.index(name) for name in "yxc" if name in order])
-
-
 def _check_chunks(path: Path, stored: Any) -> None:
     """Refuse what would run code, take much memory for one pixel, or is no image."""
     metadata = json.dumps(stored.metadata.to_dict(), default=str)
@@ -149,12 +170,14 @@ def _check_chunks(path: Path, stored: Any) -> None:
         raise UserError(f"{path} can only be read in parts of more than 512 MB.", "Save it with tiles of 512 pixels.")
 
 
-def _halves(levels: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the levels as long as each has half as many rows and columns as the one before."""
+def _halves(levels: Sequence[Any], planes: int) -> tuple[Any, ...]:
+    """Return the levels as long as each has half as many rows and columns as the one before, after ``planes`` axes."""
     kept = [levels[0]]
+    rest = [*range(planes), *range(planes + 2, levels[0].ndim)]
     for level in levels[1:]:
-        pairs = zip(kept[-1].shape[:2], level.shape[:2], strict=True)
-        if level.shape[2:] != levels[0].shape[2:] or any(abs(old / 2 - new) > 1 for old, new in pairs):
+        pairs = [(kept[-1].shape[axis], level.shape[axis]) for axis in (planes, planes + 1)]
+        same = all(level.shape[axis] == levels[0].shape[axis] for axis in rest)
+        if not same or any(abs(old / 2 - new) > 1 for old, new in pairs):
             break
         kept.append(level)
     return tuple(kept)

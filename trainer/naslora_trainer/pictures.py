@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from .decode import MAX_PIXELS, channels_last, is_zarr, plane_shape
+from .errors import UserError
 from .images import default_limits, read_image, to_rgb8
-from .lazy import lazy_levels, zarr_shape
+from .lazy import open_lazily
 
+#: Index along each axis of planes.
+Plane = tuple[int, ...]
 #: Larger images, in bytes, are read in parts; smaller ones are quicker in memory.
 WHOLE_BELOW = 64 * 2**20
 #: Levels are made until the long side has at most so many pixels.
@@ -88,35 +91,60 @@ def picture_of(image: np.ndarray, limits: tuple[float, float] | None = None) -> 
     return Picture(_halved(plane), limits)
 
 
-def open_picture(path: Path | str, max_pixels: int = MAX_PIXELS, whole_below: int = WHOLE_BELOW) -> Picture:
-    """Open an image file.
+def open_picture(
+    path: Path | str, plane: Plane = (), max_pixels: int = MAX_PIXELS, whole_below: int = WHOLE_BELOW
+) -> Picture:
+    """Open an image file, or one plane of a stack or series.
 
     Parameters
     ----------
     path : Path
-        What :func:`naslora_trainer.images.read_image` reads, or an OME-Zarr folder.
+        What :func:`naslora_trainer.images.read_image` reads, a stack in a TIFF, or an OME-Zarr folder.
+    plane : tuple of int
+        Index of the plane, as :func:`planes_of` lists them; empty for an image that is one plane.
     max_pixels : int
-        An image with more pixels is refused.
+        A plane with more pixels is refused.
     whole_below : int
-        An image of more bytes is read in parts, where its format allows that; it must not change while it is open.
+        A plane of more bytes is read in parts, where its format allows that; the file must not change while it is open.
 
     Raises
     ------
     UserError
-        The file is missing, damaged, too large, has no pixels, or is a stack of planes.
+        The file is missing, damaged, too large, has no pixels, or no such plane.
     """
     path = Path(path)
-    levels = lazy_levels(path, max_pixels, whole_below)
-    if levels is None:
+    opened = open_lazily(path, max_pixels)
+    small = opened is not None and not opened.axes and opened.levels[0].nbytes < whole_below and not is_zarr(path)
+    if opened is None or small:
+        if plane:
+            raise _no_plane(path, plane)
         return picture_of(read_image(path, max_pixels))
-    small = _halved(levels[-1])
-    sized = (*levels[:-1], *small) if len(small) > 1 else levels
+    if len(plane) != len(opened.axes) or any(not 0 <= i < n for i, n in zip(plane, opened.planes, strict=True)):
+        raise _no_plane(path, plane)
+    levels = tuple(level[plane] for level in opened.levels)
+    if opened.axes and levels[0].nbytes < whole_below:
+        return picture_of(_in_memory(levels[0]))
+    sized = (*levels[:-1], *_halved(levels[-1]))
     limits = None if sized[0].dtype == np.uint8 else default_limits(np.asarray(sized[-1]))
     return Picture(sized, limits)
 
 
+def planes_of(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[str, tuple[int, ...]]:
+    """Return the axes of planes of a file and their lengths, such as ``("tz", (5, 12))``, without reading pixels.
+
+    Both are empty for an image that is one plane.
+
+    Raises
+    ------
+    UserError
+        It cannot be read as an image.
+    """
+    opened = open_lazily(Path(path), max_pixels)
+    return ("", ()) if opened is None else (opened.axes, opened.planes)
+
+
 def picture_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return (rows, columns) of an image file or an OME-Zarr folder, without reading its pixels.
+    """Return (rows, columns) of an image file, or of each plane of a stack, without reading its pixels.
 
     Raises
     ------
@@ -124,7 +152,13 @@ def picture_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, i
         As :func:`open_picture`, as far as the header shows it.
     """
     path = Path(path)
-    return zarr_shape(path, max_pixels) if is_zarr(path) else plane_shape(path, max_pixels)
+    opened = open_lazily(path, max_pixels)
+    return plane_shape(path, max_pixels) if opened is None else opened.size
+
+
+def _no_plane(path: Path, plane: Plane) -> UserError:
+    where = ", ".join(map(str, plane)) or "without a number"
+    return UserError(f"{path} has no plane {where}.", "Open it again, so that its planes are listed anew.")
 
 
 def _halved(image: Any) -> tuple[Any, ...]:
