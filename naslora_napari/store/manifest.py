@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_bytes
-from naslora_trainer.pictures import picture_size
+from naslora_trainer.pictures import picture_size, planes_of
 
 from .names import safe_name, unique_name
 from .records import ClassInfo, ImageEntry
 
 FILE = "project.toml"
 SCHEMA = "naslora-project"
-VERSION = 1
+#: 2 has planes of stacks; 1 is still read.
+VERSION = 2
+#: A file with more planes is no stack that a person looks through.
+MOST_PLANES = 100_000
 #: Colours of classes that were given none; those of Okabe and Ito, apart for the colour-blind too.
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
@@ -46,6 +52,7 @@ class _Class(_Strict):
 class _Image(_Strict):
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
+    plane: list[Annotated[int, Field(ge=0)]] = Field(default=[], max_length=4)
 
 
 class _Content(_Strict):
@@ -67,7 +74,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "schema": SCHEMA,
         "version": VERSION,
         "classes": [{"id": c.id, "name": c.name, "color": c.color} for c in manifest.classes],
-        "images": [{"name": i.name, "path": _relative(i.path, folder)} for i in manifest.images],
+        "images": [_image(i, folder) for i in manifest.images],
     }
     try:
         encoded = tomli_w.dumps(content).encode("utf-8")
@@ -90,7 +97,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     content = _checked(path, _read(path))
     classes = tuple(ClassInfo(c.id, c.name, c.color) for c in content.classes)
-    images = tuple(ImageEntry(i.name, _absolute(i.path, folder)) for i in content.images)
+    images = tuple(ImageEntry(i.name, _absolute(i.path, folder), tuple(i.plane)) for i in content.images)
     _check_unique(path, "class id", [str(c.id) for c in classes])
     _check_unique(path, "class name", [c.name for c in classes])
     _check_unique(path, "image name", [i.name.casefold() for i in images])
@@ -103,21 +110,49 @@ def read_manifest(folder: Path) -> Manifest:
 def with_images(manifest: Manifest, paths: Sequence[Path]) -> tuple[Manifest, list[str]]:
     """Return the manifest with image files added, and the names of all of ``paths``.
 
+    Each plane of a stack or series becomes an image, named ``STEM-z03``.
+
     Raises
     ------
     UserError
-        A file cannot be read as an image.
+        A file cannot be read as an image, or has too many planes.
     """
+    known: dict[Path, list[ImageEntry]] = {}
+    for image in manifest.images:
+        known.setdefault(image.path, []).append(image)
+    used = {image.name.casefold() for image in manifest.images}
     files = [Path(path).resolve() for path in paths]
-    known = {image.path: image.name for image in manifest.images}
-    used = {name.casefold() for name in known.values()}
     for path in files:
         if path not in known:
-            picture_size(path)
-            known[path] = unique_name(path, used)
-            used.add(known[path].casefold())
-    images = tuple(ImageEntry(name, path) for path, name in known.items())
-    return replace(manifest, images=images), [known[path] for path in files]
+            known[path] = _entries(path, unique_name(path, used), used)
+            used.update(image.name.casefold() for image in known[path])
+    images = tuple(image for entries in known.values() for image in entries)
+    return replace(manifest, images=images), [image.name for path in files for image in known[path]]
+
+
+def _entries(path: Path, name: str, used: Collection[str]) -> list[ImageEntry]:
+    """Return the images in a file, one or one for each plane; ``used`` are case-folded names of others."""
+    axes, sizes = planes_of(path)
+    if not axes:
+        picture_size(path)
+        return [ImageEntry(name, path)]
+    if math.prod(sizes) > MOST_PLANES:
+        raise UserError(f"{path} has {math.prod(sizes)} planes; {MOST_PLANES} are allowed.", "Save a part of it.")
+    indices = list(itertools.product(*map(range, sizes)))
+    names = [f"{name}-{_numbered(axes, sizes, plane)}" for plane in indices]
+    while any(name.casefold() in used for name in names):
+        names = [f"{name}_" for name in names]
+    return [ImageEntry(name, path, plane) for name, plane in zip(names, indices, strict=True)]
+
+
+def _numbered(axes: str, sizes: tuple[int, ...], plane: tuple[int, ...]) -> str:
+    """Return an index as part of a name, such as ``t1z03``."""
+    return "".join(f"{axis}{i:0{len(str(size - 1))}d}" for axis, size, i in zip(axes, sizes, plane, strict=True))
+
+
+def _image(image: ImageEntry, folder: Path) -> dict[str, object]:
+    entry: dict[str, object] = {"name": image.name, "path": _relative(image.path, folder)}
+    return {**entry, "plane": list(image.plane)} if image.plane else entry
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -171,7 +171,8 @@ class Project:
         UserError
             There is no image of that name, or its file is missing or damaged.
         """
-        return open_picture(self._existing(name).path)
+        entry = self._existing(name)
+        return open_picture(entry.path, entry.plane)
 
     # Objects
 

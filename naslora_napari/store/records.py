@@ -30,10 +30,21 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """An image of a project: its unique name and the absolute path of its file."""
+    """An image of a project.
+
+    Attributes
+    ----------
+    name : str
+        Unique.
+    path : Path
+        Its file, absolute.
+    plane : tuple of int
+        Which plane of a stack or series it is (see :func:`naslora_trainer.pictures.planes_of`); empty for a single one.
+    """
 
     name: str
     path: Path
+    plane: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import h5py
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -278,3 +279,22 @@ def test_an_edit_of_labels_that_were_changed_elsewhere_is_refused(project: Proje
         with pytest.raises(UserError, match="changed elsewhere"):
             project.save("a", edit)
     assert np.array_equal(project.annotation("a").labels, square(2, 8))
+
+
+def test_every_plane_of_a_stack_is_an_image(tmp_path: Path) -> None:
+    stack = np.arange(2 * 12 * 9 * 8, dtype=np.uint16).reshape(2, 12, 9, 8)
+    tifffile.imwrite(tmp_path / "cells.tif", stack, imagej=True, metadata={"axes": "TZYX"})
+    tifffile.imwrite(tmp_path / "cells-t0z03.tif", stack[0, 3])
+    project = Project.create(tmp_path / "stack", [tmp_path / "cells-t0z03.tif", tmp_path / "cells.tif"])
+    names = [image.name for image in project.images]
+    assert len(names) == 25 and len({name.casefold() for name in names}) == 25
+    mask = np.zeros((9, 8), bool)
+    mask[2:5, 2:5] = True
+    again = Project.open(project.path)
+    assert [image.plane for image in again.images[1:4]] == [(0, 0), (0, 1), (0, 2)]
+    there = next(image.name for image in again.images if image.plane == (1, 7))
+    again.add_object(there, mask, ObjectInfo())
+    assert np.array_equal(again.picture(there).levels[0], stack[1, 7])
+    (sample,) = again.snapshot()
+    assert sample.name == there and np.array_equal(sample.labels > 0, mask)
+    assert again.add_images([tmp_path / "cells.tif"]) == names[1:]

@@ -109,7 +109,7 @@ def test_a_class_that_another_window_added_is_known(project: Project) -> None:
         ("#", "", "classes.0.color"),
         ('name = "b"', 'name = "A"', "image name a twice"),
         ('name = "b"', 'name = "../b"', "cannot be a file name"),
-        ("version = 1", "version = = 1", "is damaged"),
+        ("version = 2", "version = = 2", "is damaged"),
         ('path = "../b.png"', "path = 3", "images.1.path"),
     ],
 )
