@@ -21,6 +21,7 @@ from .batch_panel import BatchPanel
 from .batching import Batching
 from .canvas import Canvas
 from .editing import Editing
+from .following import Following
 from .hover import Hover
 from .keys import Keys
 from .notify import report, warn
@@ -80,7 +81,9 @@ class NasLoraDock(QWidget):
         self._refused = ""
         self._closed = False
         self._window_closes = False
-        self.editing, self.hover, self.ahead = Editing(self), Hover(self), Ahead(self)
+        self.editing, self.hover = Editing(self), Hover(self)
+        self.ahead = Ahead(self)
+        self.following: Following = Following(self)
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
@@ -230,7 +233,7 @@ class NasLoraDock(QWidget):
         self.open_panel.show_images(names, names[0] if names else "")
         self.show_class()
         self.training.set_project(project)
-        self._show_counts()
+        self.show_counts()
         if names:
             self.show_image(names[0])
         else:
@@ -309,7 +312,7 @@ class NasLoraDock(QWidget):
 
     def _on_labels(self, edit: Edit) -> None:
         self.canvas.show_labels(edit)
-        self._show_counts()
+        self.show_counts()
         self.show_state()
 
     def _on_painted(self, labels: np.ndarray, window: Window | None) -> None:
@@ -317,7 +320,7 @@ class NasLoraDock(QWidget):
         if session is None or not session.name or labels.shape != session.labels.shape:
             return
         if self._try(lambda: session.brush(labels, window)):
-            self._show_counts()
+            self.show_counts()
             self.show_state()
 
     def show_class(self) -> None:
@@ -325,7 +328,8 @@ class NasLoraDock(QWidget):
         if self.project is not None and self.session is not None:
             self.prompt_panel.show_classes(self.project.classes, self.session.class_id)
 
-    def _show_counts(self) -> None:
+    def show_counts(self) -> None:
+        """Show how many images and objects there are."""
         if self.project is not None:
             self._try(lambda: self.open_panel.show_summary(self.project.summary()))  # type: ignore[union-attr]
         self.training.show_readiness()

@@ -43,7 +43,9 @@ class Editing:
             self._do(AnnotationSession.accept)
 
     def discard(self) -> None:
-        """Forget prompts and mask, and an outline that is being drawn; or, while a merge waits for its second, that."""
+        """Forget prompts and mask, and an outline that is being drawn; or end what is going on."""
+        if self._dock.following.running:
+            return self._dock.following.stop()
         self._dock.canvas.prompts.finish_drawing()
         merging, self._first = self.merging, ("", 0)
         self._do((lambda _: None) if merging else AnnotationSession.discard)

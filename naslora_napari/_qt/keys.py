@@ -88,6 +88,8 @@ ACTIONS = (
     _editing("merge", ("M",), "merge the object under the mouse with the next one"),
     _editing("next_object", (".",), "go to the next object"),
     _editing("previous_object", (",",), "go to the previous object"),
+    Action("follow", "NAS-LoRA: follow the object to the next planes", ("F",), lambda dock: dock.following.start(1)),
+    Action("follow_back", "NAS-LoRA: follow it to the planes before", ("D",), lambda dock: dock.following.start(-1)),
     _pressing("previous_image", "PageUp", "previous image", lambda dock: dock.open_panel.previous_button),
     _pressing("next_image", "PageDown", "next image", lambda dock: dock.open_panel.next_button),
     _pressing("open_image", "Ctrl+Shift+I", "open an image", lambda dock: dock.open_panel.image_button),

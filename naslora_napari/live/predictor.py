@@ -158,21 +158,25 @@ class LivePredictor:
         ValueError
             The prompts are empty.
         """
-        state, last = self._state, self._last
+        state = self._state
         if state is None or state.picture is None:
             raise RuntimeError("no image is set")
         started = time.perf_counter()
-        shape = state.picture.shape
-        checked = prompts.checked(shape)
-        asked = extent_of(checked)
-        region = region_for(shape, asked, self._side(state), last)
-        while True:
-            prediction = self._answer(state, region, checked)
-            if not _cut_off(prediction, region, shape):
-                self._last = region
-                self.predict_seconds = time.perf_counter() - started
-                return prediction
-            region = larger(shape, region, asked)
+        found, self._last = self._ask(state, prompts, self._last)
+        self.predict_seconds = time.perf_counter() - started
+        return found
+
+    def predict_on(self, picture: Picture, prompts: Prompts) -> Prediction:
+        """Answer ``prompts`` on another image than the one that is set, at the same zoom.
+
+        Raises
+        ------
+        UserError
+            A prompt lies outside the image.
+        ValueError
+            The prompts are empty.
+        """
+        return self._ask(_State(self._loaded().model, picture), prompts, None)[0]
 
     def swap(self, adapter: Adapter | Path | None) -> str:
         """Change to base + ``adapter`` (None: the base alone) and return the new version.
@@ -279,6 +283,19 @@ class LivePredictor:
         return _Model(sam, learned_prompts(self.base, chosen), chosen, version, key)
 
     # Regions
+
+    def _ask(self, state: _State, prompts: Prompts, last: Region | None) -> tuple[Prediction, Region]:
+        """Return the answer, and the region that was looked at for it."""
+        assert state.picture is not None
+        shape = state.picture.shape
+        checked = prompts.checked(shape)
+        asked = extent_of(checked)
+        region = region_for(shape, asked, self._side(state), last)
+        while True:
+            found = self._answer(state, region, checked)
+            if not _cut_off(found, region, shape):
+                return found, region
+            region = larger(shape, region, asked)
 
     def _side(self, state: _State) -> int:
         assert state.picture is not None

@@ -103,6 +103,11 @@ class AnnotationSession:
         return self._annotation.labels
 
     @property
+    def annotation(self) -> Annotation:
+        """Labels and objects as they are now; not to be changed."""
+        return self._annotation
+
+    @property
     def objects(self) -> Mapping[int, ObjectInfo]:
         """How they came about."""
         return self._annotation.objects
@@ -184,6 +189,36 @@ class AnnotationSession:
         over, mask, offset = self.overlap == "overwrite", self.preview.mask, self.preview.offset
         edit, key = edits.new_object(self._annotation, self.name, mask, info, offset, over)
         self._commit(edit, Prompts())
+        return key
+
+    def place(
+        self, name: str, annotation: Annotation, found: Prediction, asked: Prompts, class_id: int, wanted: int
+    ) -> int:
+        """Make an answer an object of another image, or of this one, as one step; return its id.
+
+        Parameters
+        ----------
+        name, annotation : str, Annotation
+            The image, and what the store has of it.
+        found, asked : Prediction, Prompts
+            The answer and what it answers. Other objects keep their pixels.
+        class_id, wanted : int
+            Its class, and its id where that is free.
+
+        Raises
+        ------
+        UserError
+            It has no free pixel, or could not be saved.
+        """
+        prompts = replace(asked, mask=None, mask_region=None)
+        info = replace(self._info("prompt", model=found.version, prompts=prompts), class_id=class_id)
+        old = self._annotation if name == self.name else annotation
+        edit, key = edits.new_object(old, name, found.mask, info, found.offset, wanted=wanted)
+        if name == self.name:
+            self._commit(edit)
+        else:
+            self._store.save(name, edit)
+            self.history.add(Step(name, (Prompts(), Prompts()), edit))
         return key
 
     def delete(self, key: int) -> None:

@@ -111,6 +111,7 @@ def new_object(
     info: ObjectInfo,
     offset: tuple[int, int] | None = None,
     over: bool = False,
+    wanted: int = 0,
 ) -> tuple[Edit, int]:
     """Return what adds an object, and its id.
 
@@ -128,6 +129,8 @@ def new_object(
         The pixel of the image at ``mask[0, 0]``; None: the mask covers the image.
     over : bool
         Whether it takes the pixels of other objects, too; one that has none left is gone.
+    wanted : int
+        Its id, where that is not in use; 0: the next one.
 
     Raises
     ------
@@ -146,7 +149,7 @@ def new_object(
             f"The mask covers no free pixel of image '{name}'.",
             "Click on another object, or erase the one that is there.",
         )
-    key = _new_ids(old, 1)[0]
+    key = wanted if wanted and wanted not in old.objects else _new_ids(old, 1)[0]
     return _edit(old, rows, cols, np.full(len(rows), key, np.int32), info), key
 
 

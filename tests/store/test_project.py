@@ -139,7 +139,7 @@ def test_a_snapshot_holds_the_labelled_images(project: Project) -> None:
 def test_a_newer_project_is_refused(project: Project) -> None:
     path = project.path / "project.toml"
     text = path.read_text()
-    version = next(key for key, value in tomllib.loads(text).items() if value == 1)
+    version = next(key for key, value in tomllib.loads(text).items() if value == 2)
     path.write_text(text.replace(f"{version} = 1", f"{version} = 99", 1))
     with pytest.raises(UserError, match="newer"):
         Project.open(project.path)
