@@ -35,6 +35,8 @@ NOTHING = (0.0, 0.0, 0.0, 0.0)
 PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: (1.0, 0.85, 0.1, 1.0), HOVERED: (1.0, 1.0, 1.0, 0.45)}
 #: A stroke is saved when the hand has rested so long, in ms; the model looks where the camera has.
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
+#: The model sees other contrast limits when the slider has rested so long, in ms.
+CONTRAST_REST_MS = 500
 #: An image in memory is drawn at several sizes when a side has more pixels, which not every graphics card can hold.
 LARGEST_TEXTURE = 4096
 #: What places a layer in the world, and the values that place it nowhere else than its data.
@@ -57,6 +59,8 @@ class Canvas(QObject):
     labels_painted = Signal(object, object)
     #: What of the image is on the screen, as (row0, col0, row1, col1), when the camera has come to rest.
     looked_at = Signal(tuple)
+    #: Contrast limits (low, high) that the person chose.
+    contrast_chosen = Signal(tuple)
 
     def __init__(self, viewer: Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -76,6 +80,8 @@ class Canvas(QObject):
         self._own_change = OwnChanges()
         self._rest = QTimer(self, singleShot=True, interval=BRUSH_REST_MS)
         self._rest.timeout.connect(self.flush)
+        self._contrast = QTimer(self, singleShot=True, interval=CONTRAST_REST_MS)
+        self._contrast.timeout.connect(self._on_contrast_rest)
         self._look = QTimer(self, singleShot=True, interval=CAMERA_REST_MS)
         self._look.timeout.connect(self._on_look)
         viewer.mouse_drag_callbacks.append(self._on_mouse)
@@ -91,6 +97,7 @@ class Canvas(QObject):
             self._build(name, picture, labels)
         self._highest, self._offset, self._painted = int(labels.max(initial=0)), (0, 0), None
         self._rest.stop()
+        self._contrast.stop()
         self.prompts.resize(max(labels.shape))
         self.viewer.reset_view()
         self.set_mode(self.mode)
@@ -203,11 +210,12 @@ class Canvas(QObject):
         """Give the layers other content."""
         shown: Any = self.layers[IMAGE]
         _put_in_place(shown)
-        shown.data, shown.name = picture.levels[0], name
-        if not shown.rgb:
-            shown.reset_contrast_limits_range()
-            shown.reset_contrast_limits()
         with self._own_change:
+            shown.data, shown.name = picture.levels[0], name
+            if not shown.rgb:
+                shown.reset_contrast_limits_range()
+                shown.reset_contrast_limits()
+                shown.contrast_limits = picture.limits or shown.contrast_limits
             objects: Any = self.layers[OBJECTS]
             objects.editable = False  # so napari forgets its steps, which belong to the image before
             objects.data, objects.editable = labels.copy(), True
@@ -229,6 +237,7 @@ class Canvas(QObject):
             self.layers[key] = self._add(layer)
         for event in TRANSFORM:
             getattr(self.layers[IMAGE].events, event).connect(self._follow_image)
+        self.layers[IMAGE].events.contrast_limits.connect(self._on_contrast)
         self.layers[OBJECTS].events.paint.connect(self._on_paint)
         self.layers[OBJECTS].events.data.connect(self._on_replaced)
 
@@ -249,6 +258,15 @@ class Canvas(QObject):
         image = self.layers[IMAGE]
         turned = Affine(scale=image.scale[-2:], rotate=image.rotate[-2:, -2:], shear=image.shear[-1:])
         self.layers[PREVIEW].translate = image.translate[-2:] + turned(self._offset)
+
+    def _on_contrast(self, event: Any = None) -> None:
+        if not self._own_change and not self.layers[IMAGE].rgb:
+            self._contrast.start()
+
+    def _on_contrast_rest(self) -> None:
+        if self.present(IMAGE):
+            low, high = self.layers[IMAGE].contrast_limits
+            self.contrast_chosen.emit((float(low), float(high)))
 
     def _on_camera(self, event: Any = None) -> None:
         self._look.start()
@@ -318,8 +336,7 @@ def _image_layer(name: str, picture: Picture) -> Image:
     levels: Any = picture.levels
     many = _in_levels(picture)
     rgb = levels[0].ndim == 3
-    # napari would read the image to find them
-    limits = picture.limits if picture.in_parts and not rgb else None
+    limits = None if rgb else picture.limits  # people see what the model sees
     return Image(levels if many else levels[0], name=name, rgb=rgb, multiscale=many, contrast_limits=limits)
 
 

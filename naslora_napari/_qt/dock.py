@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ class NasLoraDock(QWidget):
         self.canvas = Canvas(napari_viewer, self)
         self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
+        self._picture: Picture | None = None
         self._refused = ""
         self._closed = False
         self._window_closes = False
@@ -210,6 +212,7 @@ class NasLoraDock(QWidget):
         self.canvas.prompts_edited.connect(self._on_prompts_edited)
         self.canvas.labels_painted.connect(self._on_painted)
         self.canvas.looked_at.connect(self._on_look)
+        self.canvas.contrast_chosen.connect(self._on_contrast)
         self.training.finished.connect(self.trained)
         self.training.swapped.connect(self._on_swapped)
         self.batching.finished.connect(self.batchFinished)
@@ -254,14 +257,27 @@ class NasLoraDock(QWidget):
         self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
         self.open_panel.images.setCurrentText(name)
+        self._prepare(name, picture)
+        if then is not None:
+            self._try(then)
+
+    def _prepare(self, name: str, picture: Picture) -> None:
+        """Let the model look at an image, in its thread."""
+        self._picture = picture
         self.model_tasks.run(
             lambda: self.predictor.set_image(picture),
             lambda _: self._on_encoded(name),
             self._failed,
             doing="preparing the image",
         )
-        if then is not None:
-            self._try(then)
+
+    def _on_contrast(self, limits: tuple[float, float]) -> None:
+        """Let the model see the contrast that the person chose, now and in the next training."""
+        project, session = self.project, self.session
+        if project is None or session is None or self._picture is None or limits == self._picture.limits:
+            return
+        self._try(lambda: project.set_limits(session.name, limits))
+        self._prepare(session.name, replace(self._picture, limits=limits))
 
     def _on_encoded(self, name: str) -> None:
         self._ask_model()

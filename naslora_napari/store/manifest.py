@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_bytes
@@ -53,6 +53,14 @@ class _Image(_Strict):
     name: str = Field(min_length=1)
     path: str = Field(min_length=1)
     plane: list[Annotated[int, Field(ge=0)]] = Field(default=[], max_length=4)
+    limits: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(default=[], max_length=2)
+
+    @field_validator("limits")
+    @classmethod
+    def _in_order(cls, limits: list[float]) -> list[float]:
+        if limits and not (len(limits) == 2 and limits[0] < limits[1]):
+            raise ValueError("two numbers are needed, the smaller one first")
+        return limits
 
 
 class _Content(_Strict):
@@ -97,7 +105,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE
     content = _checked(path, _read(path))
     classes = tuple(ClassInfo(c.id, c.name, c.color) for c in content.classes)
-    images = tuple(ImageEntry(i.name, _absolute(i.path, folder), tuple(i.plane)) for i in content.images)
+    images = tuple(_entry(i, folder) for i in content.images)
     _check_unique(path, "class id", [str(c.id) for c in classes])
     _check_unique(path, "class name", [c.name for c in classes])
     _check_unique(path, "image name", [i.name.casefold() for i in images])
@@ -150,9 +158,27 @@ def _numbered(axes: str, sizes: tuple[int, ...], plane: tuple[int, ...]) -> str:
     return "".join(f"{axis}{i:0{len(str(size - 1))}d}" for axis, size, i in zip(axes, sizes, plane, strict=True))
 
 
+def with_limits(manifest: Manifest, name: str, limits: tuple[float, float]) -> Manifest:
+    """Return the manifest with other contrast limits for the file of an image, which are those of all its planes."""
+    path = next(image.path for image in manifest.images if image.name == name)
+    images = (replace(image, limits=limits) if image.path == path else image for image in manifest.images)
+    return replace(manifest, images=tuple(images))
+
+
 def _image(image: ImageEntry, folder: Path) -> dict[str, object]:
+    """Return an entry as it is written; what it does not have is left out."""
     entry: dict[str, object] = {"name": image.name, "path": _relative(image.path, folder)}
-    return {**entry, "plane": list(image.plane)} if image.plane else entry
+    if image.plane:
+        entry["plane"] = list(image.plane)
+    if image.limits:
+        entry["limits"] = list(image.limits)
+    return entry
+
+
+def _entry(image: _Image, folder: Path) -> ImageEntry:
+    """Return an entry as it was read."""
+    limits = (image.limits[0], image.limits[1]) if image.limits else None
+    return ImageEntry(image.name, _absolute(image.path, folder), tuple(image.plane), limits)
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -18,7 +18,7 @@ from naslora_trainer.pictures import Picture, open_picture, picture_size
 from . import edits, runs
 from .annotations import Signature, change_annotation, read_annotation, read_counts, signature_of, write_annotation
 from .edits import Edit
-from .manifest import COLORS, FILE, Manifest, read_manifest, with_images, write_manifest
+from .manifest import COLORS, FILE, Manifest, read_manifest, with_images, with_limits, write_manifest
 from .records import Annotation, ClassInfo, ImageEntry, ObjectInfo, ProjectSummary, now
 from .steps import StepFiles
 
@@ -172,7 +172,20 @@ class Project:
             There is no image of that name, or its file is missing or damaged.
         """
         entry = self._existing(name)
-        return open_picture(entry.path, entry.plane)
+        picture = open_picture(entry.path, entry.plane)
+        return picture if entry.limits is None else replace(picture, limits=entry.limits)
+
+    def set_limits(self, name: str, limits: tuple[float, float]) -> None:
+        """Keep the contrast limits (low, high) of an image, and of all planes of its file.
+
+        Raises
+        ------
+        UserError
+            There is no such image, or project.toml cannot be written.
+        """
+        with self._lock:
+            self._entry(name)
+            self._replace_manifest(with_limits(self._manifest, name, limits))
 
     # Objects
 

@@ -40,11 +40,14 @@ class ImageEntry:
         Its file, absolute.
     plane : tuple of int
         Which plane of a stack or series it is (see :func:`naslora_trainer.pictures.planes_of`); empty for a single one.
+    limits : (low, high) or None
+        Contrast limits that the person chose: values that become black and white, for people and models.
     """
 
     name: str
     path: Path
     plane: tuple[int, ...] = ()
+    limits: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -298,3 +299,19 @@ def test_every_plane_of_a_stack_is_an_image(tmp_path: Path) -> None:
     (sample,) = again.snapshot()
     assert sample.name == there and np.array_equal(sample.labels > 0, mask)
     assert again.add_images([tmp_path / "cells.tif"]) == names[1:]
+
+
+def test_contrast_limits_are_kept_for_all_planes_of_a_file(tmp_path: Path) -> None:
+    stack = np.linspace(0, 4000, 3 * 9 * 8).reshape(3, 9, 8).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "cells.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    project = Project.create(tmp_path / "p", [tmp_path / "cells.tif"])
+    before = project.picture("cells-z2").whole()
+    project.set_limits("cells-z0", (100.5, 2000.0))
+    again = Project.open(project.path)
+    assert {image.limits for image in again.images} == {(100.5, 2000.0)}
+    assert not np.array_equal(again.picture("cells-z2").whole(), before)
+    text = (project.path / "project.toml").read_text()
+    for wrong in ("[2000.0, 100.5]", "[1.0]", "[nan, 3.0]"):
+        (project.path / "project.toml").write_text(re.sub(r"limits = \[[^]]*\]", f"limits = {wrong}", text))
+        with pytest.raises(UserError, match="limits"):
+            Project.open(project.path)

@@ -169,7 +169,7 @@ def to_rgb8(array: np.ndarray, contrast_limits: tuple[float, float] | None = Non
         become red and green; a fourth one is dropped.
     contrast_limits : (low, high) or None
         Values that become 0 and 255; the default is the 0.2 and 99.8 percentile of the finite values. uint8
-        and boolean images are never scaled.
+        images are scaled only where limits are given, boolean ones never.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def to_rgb8(array: np.ndarray, contrast_limits: tuple[float, float] | None = Non
     image = image[..., :3] if image.ndim == 3 else image[..., None]
     if image.dtype == bool:
         image = image.astype(np.uint8) * np.uint8(255)
-    elif image.dtype != np.uint8:
+    elif image.dtype != np.uint8 or contrast_limits is not None:
         image = _scaled(image, contrast_limits)
     if image.shape[2] == 1:
         image = np.repeat(image, 3, axis=2)
