@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from napari import Viewer
-from napari.layers import Image, Labels, Layer
+from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -16,6 +16,7 @@ from naslora_trainer.pictures import Picture
 from naslora_trainer.prompts import Point, Prediction, Prompts
 
 from ..store.edits import Edit, Window
+from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
 from .own_changes import OwnChanges
 from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
@@ -37,10 +38,6 @@ PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: (1.0, 0.85, 0.1, 1.0), HO
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 #: The model sees other contrast limits when the slider has rested so long, in ms.
 CONTRAST_REST_MS = 500
-#: An image in memory is drawn at several sizes when a side has more pixels, which not every graphics card can hold.
-LARGEST_TEXTURE = 4096
-#: What places a layer in the world, and the values that place it nowhere else than its data.
-TRANSFORM = {"affine": np.eye(3), "scale": (1, 1), "rotate": 0, "shear": (0,), "translate": (0, 0)}
 
 
 class Canvas(QObject):
@@ -203,13 +200,13 @@ class Canvas(QObject):
         if not all(self.present(key) for key in (IMAGE, OBJECTS, PREVIEW, *PROMPTS)):
             return False
         shown, image = self.layers[IMAGE], picture.levels[0]
-        many = shown.multiscale or _in_levels(picture)
+        many = shown.multiscale or in_levels(picture)
         return not many and bool(shown.dtype == image.dtype and shown.data.shape[2:] == image.shape[2:])
 
     def _exchange(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Give the layers other content."""
         shown: Any = self.layers[IMAGE]
-        _put_in_place(shown)
+        put_in_place(shown, picture)
         with self._own_change:
             shown.data, shown.name = picture.levels[0], name
             if not shown.rgb:
@@ -221,13 +218,13 @@ class Canvas(QObject):
             objects.data, objects.editable = labels.copy(), True
             self.layers[PREVIEW].data = np.zeros(labels.shape, np.uint8)
         self._offset = (0, 0)
-        self._place_preview()
+        self._follow_image()
         self.prompts.take(labels.shape)
 
     def _build(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Make the layers."""
-        self.layers[IMAGE] = self._add(_image_layer(name, picture))
-        place = _place(self.layers[IMAGE])
+        self.layers[IMAGE] = self._add(image_layer(name, picture))
+        place = place_of(self.layers[IMAGE])
         self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
         colors = DirectLabelColormap(color_dict=PREVIEW_COLORS)
         preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
@@ -249,7 +246,7 @@ class Canvas(QObject):
         image = self.layers[IMAGE]
         for key, layer in self.layers.items():
             if key != IMAGE:
-                for name in TRANSFORM:
+                for name in (*TRANSFORM, "units"):
                     setattr(layer, name, getattr(image, name))
         self._place_preview()
 
@@ -329,33 +326,6 @@ class Canvas(QObject):
         if point is not None:
             self.prompts.add_click(NEGATIVE if negative else POSITIVE, point)
             self.prompts.read()  # at once: the frame with the click would be drawn first
-
-
-def _image_layer(name: str, picture: Picture) -> Image:
-    """Return the layer of an image; a large one is drawn from the level that suits, and read where it is looked at."""
-    levels: Any = picture.levels
-    many = _in_levels(picture)
-    rgb = levels[0].ndim == 3
-    limits = None if rgb else picture.limits  # people see what the model sees
-    return Image(levels if many else levels[0], name=name, rgb=rgb, multiscale=many, contrast_limits=limits)
-
-
-def _in_levels(picture: Picture) -> bool:
-    """Return whether an image is drawn from the level that suits."""
-    return picture.in_parts or max(picture.shape) > LARGEST_TEXTURE
-
-
-def _put_in_place(layer: Any) -> None:
-    """Take a transform away that a person gave to a layer."""
-    corners = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
-    if any(tuple(layer.data_to_world(corner)) != corner for corner in corners):
-        for name, value in TRANSFORM.items():
-            setattr(layer, name, value)
-
-
-def _place(layer: Layer) -> dict[str, Any]:
-    """Where a layer is in the world, for the layers on top of it."""
-    return {"scale": layer.scale[-2:], "translate": layer.translate[-2:], "rotate": layer.rotate[-2:, -2:]}
 
 
 def _window(atom: Any, shape: tuple[int, ...]) -> Window:

@@ -27,7 +27,8 @@ def stack(tmp_path: Path) -> Path:
     planes = [np.roll(gray, z, axis=1) for z in range(PLANES - 1)]
     planes.append(np.full_like(gray, int(np.median(gray))))
     path = tmp_path / "cells.tif"
-    tifffile.imwrite(path, np.stack(planes), imagej=True, metadata={"axes": "ZYX"})
+    microns = {"axes": "ZYX", "unit": "um"}
+    tifffile.imwrite(path, np.stack(planes), imagej=True, resolution=(4.0, 2.0), metadata=microns)
     return path
 
 
@@ -36,6 +37,8 @@ def test_an_object_is_followed_through_a_stack(closed_window: Window, stack: Pat
     window.open(stack)
     dock, session = window.dock, window.dock.session
     assert session is not None and session.name == "cells-z0"
+    for layer in dock.canvas.layers.values():
+        assert np.allclose(layer.scale, (0.5, 0.25)) and str(layer.units[0]) == "micrometer", layer.name
     nucleus = large_objects()[0]
     place = deepest_point(nucleus)
     window.click(place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from .decode import MAX_PIXELS, channels_last, is_zarr, plane_shape
 from .errors import UserError
 from .images import default_limits, read_image, to_rgb8
 from .lazy import open_lazily
+from .pixel_size import pixel_size
 
 #: Index along each axis of planes.
 Plane = tuple[int, ...]
@@ -32,10 +33,13 @@ class Picture:
         many rows and columns as the one before. numpy where it is in memory, dask where parts are read on demand.
     limits : (low, high) or None
         Values that become black and white; None: as :func:`naslora_trainer.images.to_rgb8` chooses.
+    pixel_size : (height, width) or None
+        Of a pixel, in micrometres, where the file tells.
     """
 
     levels: tuple[Any, ...]
     limits: tuple[float, float] | None = None
+    pixel_size: tuple[float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -113,6 +117,11 @@ def open_picture(
         The file is missing, damaged, too large, has no pixels, or no such plane.
     """
     path = Path(path)
+    return replace(_open(path, plane, max_pixels, whole_below), pixel_size=pixel_size(path))
+
+
+def _open(path: Path, plane: Plane, max_pixels: int, whole_below: int) -> Picture:
+    """Open an image without the size of its pixels."""
     opened = open_lazily(path, max_pixels)
     small = opened is not None and not opened.axes and opened.levels[0].nbytes < whole_below and not is_zarr(path)
     if opened is None or small:
