@@ -30,6 +30,15 @@ OVERLAPS = {
     "overwrite": "New objects overwrite accepted ones",
     "background": "Masks and brush stay off accepted ones",
 }
+#: What has no button, by the name of its action.
+ON_OBJECTS = {
+    "reopen": "reopens it",
+    "delete": "deletes it",
+    "give_class": "gives it the class above",
+    "split": "splits it",
+    "merge": "merges it with the next",
+    "follow": "follows it through a stack",
+}
 ADD_CLASS = "New class…"
 HOVER = "Show faintly what a click under the resting mouse would give; never while the model is slow or busy"
 #: Buttons in a row.
@@ -120,8 +129,7 @@ class PromptPanel(Panel):
 
     def show_keys(self, keys: Mapping[str, str]) -> None:
         """Tell the keys of what has no button; ``keys`` are those of all actions, by name."""
-        ways = {"reopen": "reopens it", "delete": "deletes it", "give_class": "gives it the class above"}
-        told = [f"{keys[name]} {what}" for name, what in ways.items() if keys[name]]
+        told = [f"{keys[name]} {what}" for name, what in ON_OBJECTS.items() if keys[name]]
         self.over_object.setText(f"With the mouse over an object: {', '.join(told)}." if told else "")
 
     def check_mode(self, mode: str) -> None:
