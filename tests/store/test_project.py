@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from naslora_napari.store import ObjectInfo, Project
 from naslora_napari.store.annotations import read_annotation, write_annotation
 from naslora_napari.store.edits import new_object, painted
+from naslora_napari.store.manifest import VERSION
 from naslora_napari.store.records import Annotation
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import objects_of, read_snapshot
@@ -140,8 +141,8 @@ def test_a_snapshot_holds_the_labelled_images(project: Project) -> None:
 def test_a_newer_project_is_refused(project: Project) -> None:
     path = project.path / "project.toml"
     text = path.read_text()
-    version = next(key for key, value in tomllib.loads(text).items() if value == 2)
-    path.write_text(text.replace(f"{version} = 1", f"{version} = 99", 1))
+    version = next(key for key, value in tomllib.loads(text).items() if value == VERSION)
+    path.write_text(text.replace(f"{version} = {VERSION}", f"{version} = 99", 1))
     with pytest.raises(UserError, match="newer"):
         Project.open(project.path)
 
