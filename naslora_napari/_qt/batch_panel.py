@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar
+from qtpy.QtWidgets import QHBoxLayout
 
-from .widgets import Panel, button, wrapped
+from .widgets import Bar, Panel, button, wrapped
 
 
 class BatchPanel(Panel):
@@ -22,7 +22,7 @@ class BatchPanel(Panel):
         self.run_button = button("Segment a folder…", self.asked.emit, "Masks and measurements of every image in it")
         self.cancel_button = button("Cancel", self.cancelled.emit)
         self.open_button = button("Look at the result", self.result_asked.emit)
-        self.progress = QProgressBar()
+        self.progress = Bar()
         self.status = wrapped()
         self.add(self.run_button)
         row = QHBoxLayout()
@@ -41,14 +41,13 @@ class BatchPanel(Panel):
         self.status.setVisible(True)
         if running:
             self.open_button.hide()
-            self.progress.setRange(0, 0)
+            self.progress.wait()
             self.status.setText("Loading the model…")
 
     def show_event(self, event: dict[str, Any]) -> None:
         """Show one event of the process."""
         if event["event"] == "progress":
-            self.progress.setRange(0, int(event["steps"]))
-            self.progress.setValue(int(event["step"]))
+            self.progress.show_part(int(event["step"]), int(event["steps"]))
             self.status.setText(f"{event['step']} of {event['steps']}: {event.get('name', '')}")
         elif event["event"] == "result":
             failed = event.get("failed") or []

@@ -324,8 +324,7 @@ class Canvas(QObject):
             return
         point = self.pixel_at(event.position)
         if point is not None:
-            self.prompts.add_click(NEGATIVE if negative else POSITIVE, point)
-            self.prompts.read()  # at once: the frame with the click would be drawn first
+            self.prompts.click(NEGATIVE if negative else POSITIVE, point)
 
 
 def _window(atom: Any, shape: tuple[int, ...]) -> Window:

@@ -294,9 +294,9 @@ class NasLoraDock(QWidget):
 
     def _on_prompts(self, prompts: Prompts) -> None:
         self._refused = ""
+        self._ask_model()  # which then works while they are drawn
         self.hover.clear()
         self.canvas.show_prompts(prompts)
-        self._ask_model()
         self.show_state()
 
     def _ask_model(self) -> None:
@@ -393,11 +393,10 @@ class NasLoraDock(QWidget):
         candidates = 0 if session is None or session.preview is None else len(session.preview.candidates)
         can_undo, can_redo = (False, False) if session is None else (bool(session.undo_image), bool(session.redo_image))
         self.prompt_panel.show_state(has_prompt, candidates, can_undo, can_redo)
+        message = self._refused or self._next_step(has_prompt, candidates > 0)
+        rests = "training beside it" if self.training.running else "ready" if self.predictor.is_ready else ""
         doing = self.model_tasks.doing or self.file_tasks.doing
-        self.status.show_busy(bool(doing))
-        doing = doing or ("training beside it" if self.training.running else "ready" if self.predictor.is_ready else "")
-        self.status.message.setText(self._refused or self._next_step(has_prompt, candidates > 0))
-        self.status.model.setText(f"{self._model_in_words()}{doing and f': {doing}'}")
+        self.status.show_all(message, self._model_in_words(), rests, doing)
 
     def _model_in_words(self) -> str:
         """The model that answers, and with which adapter."""

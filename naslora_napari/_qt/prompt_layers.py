@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,10 +115,15 @@ class PromptLayers(QObject):
             if self._present(LASSO) and self._outline() != prompts.outline:
                 self._draw(LASSO, "polygons", [prompts.outline] if prompts.outline else [])
 
-    def add_click(self, key: str, point: Any) -> None:
-        """Add a click at ``point`` (row, col), unless it is outside the image."""
-        if self._present(key) and self.inside(point):
-            self.layers[key].add(np.asarray(point))
+    def click(self, key: str, point: Point) -> None:
+        """Tell of one more click at ``point`` (row, col) of the image; whoever hears of it draws it with the others.
+
+        To draw it takes a good part of the time that a model needs, so the model should hear of it first.
+        """
+        if self._present(key):
+            found = self._found()
+            labels = (*found.labels, int(key == POSITIVE))
+            self.edited.emit(replace(found, points=(*found.points, point), labels=labels))
 
     def inside(self, point: Any) -> bool:
         """Return whether a ``point`` (row, col) is in the image."""
@@ -162,15 +168,19 @@ class PromptLayers(QObject):
         if self.drawing:
             return
         self._end_stroke()
+        self.edited.emit(self._found())
+
+    def _found(self) -> Prompts:
+        """Return the prompts that are in the layers."""
         found: dict[Point, int] = {}
         for key, label in ((POSITIVE, 1), (NEGATIVE, 0)):
             if self._present(key):
                 found |= {(float(row), float(col)): label for row, col in self.layers[key].data}
         kept = [p for p in self._order if p in found]
-        ordered = self._order = (*kept, *(p for p in found if p not in kept))
+        ordered = (*kept, *(p for p in found if p not in kept))
         strokes = (*self._strokes(ALONG, 1), *self._strokes(BESIDE, 0))
         labels = tuple(found[p] for p in ordered)
-        self.edited.emit(Prompts(ordered, labels, self._box(), strokes=strokes, outline=self._outline()))
+        return Prompts(ordered, labels, self._box(), strokes=strokes, outline=self._outline())
 
     def _end_stroke(self) -> None:
         """End a path that napari would go on with. One drawn with Shift is the background's, a tap is a click."""
@@ -184,9 +194,9 @@ class PromptLayers(QObject):
             if tapped or (len(newest) and self._drawn_negative):
                 layer.selected_data = {len(layer.data) - 1}
                 layer.remove_selected()
-                if tapped:
-                    self.add_click(NEGATIVE if self._drawn_negative else POSITIVE, newest[0])
-                else:
+                if tapped and self.inside(newest[0]):
+                    self.layers[NEGATIVE if self._drawn_negative else POSITIVE].add(newest[0])
+                elif not tapped:
                     self.layers[BESIDE].add_paths([newest])
         self._drawn_negative = False
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFrame, QProgressBar, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QVBoxLayout
 
-from .widgets import wrapped
+from .widgets import Bar, wrapped
 
-#: What is done sooner, in ms, does not light the bar.
-SHORT_MS = 150
+#: What is done sooner, in ms, is not told.
+SHORT_MS = 400
 BAR_HEIGHT = 4
 
 
@@ -21,23 +21,41 @@ class Status(QFrame):
         self.message, self.model = wrapped(), wrapped()
         self.message.setMinimumHeight(2 * self.message.fontMetrics().lineSpacing())
         self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.bar = Bar()
         self.bar.setFixedHeight(BAR_HEIGHT)
+        self._model = self._rests = self._doing = ""
         self._light = QTimer(self, singleShot=True, interval=SHORT_MS)
-        self._light.timeout.connect(lambda: self.bar.setRange(0, 0))
-        self.show_busy(False)
+        self._light.timeout.connect(self._on_long)
+        self.bar.show_part(0, 1, text=False)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(6, 6, 6, 4)
         rows.setSpacing(3)
         for widget in (self.message, self.model, self.bar):
             rows.addWidget(widget)
 
-    def show_busy(self, busy: bool) -> None:
-        """Let the bar move, unless that is over in a moment."""
-        if not busy:
+    def show_all(self, message: str, model: str, rests: str, doing: str) -> None:
+        """Show what the person can do, which model answers, and what it does; what is over in a moment is not told.
+
+        Parameters
+        ----------
+        message, model : str
+            The two texts.
+        rests, doing : str
+            What is done while nothing keeps the model busy, and what it does now, after ``model``; empty: nothing.
+        """
+        self._model, self._rests, self._doing = model, rests, doing
+        self.message.setText(message)
+        if not doing:
             self._light.stop()
-            self.bar.setRange(0, 1)
-            self.bar.setValue(0)
-        elif not self._light.isActive() and self.bar.maximum() > 0:
+            self.bar.show_part(0, 1, text=False)
+        elif not self._light.isActive() and not self.bar.waiting:
             self._light.start()
+        self._show_model()
+
+    def _on_long(self) -> None:
+        self.bar.wait()
+        self._show_model()
+
+    def _show_model(self) -> None:
+        doing = self._doing if self.bar.waiting else self._rests
+        self.model.setText(f"{self._model}: {doing}" if doing else self._model)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QProgressBar
+from qtpy.QtWidgets import QComboBox, QHBoxLayout
 
 from .curve import Curve
-from .widgets import Panel, button, wrapped
+from .widgets import Bar, Panel, button, wrapped
 
 PRESETS = {
     "quick": "64 steps: minutes on a laptop",
@@ -39,7 +39,7 @@ class TrainPanel(Panel):
         row.addWidget(self.start_button, 1)
         row.addWidget(self.preset)
         self.rows.addLayout(row)
-        self.progress = QProgressBar()
+        self.progress = Bar()
         self.stage = wrapped()
         row = QHBoxLayout()
         row.addWidget(self.progress, 1)
@@ -61,7 +61,7 @@ class TrainPanel(Panel):
         if running:
             self.force_button.hide()
             self.curve.show()
-            self.progress.setRange(0, 0)
+            self.progress.wait()
             self.stage.setText("Preparing the labels…")
 
     def show_event(self, event: dict[str, Any]) -> None:
@@ -72,8 +72,7 @@ class TrainPanel(Panel):
             objects = event["objects"]
             self.stage.setText(f"{objects['train']} objects train, {objects['validation']} judge.")
         elif kind == "progress":
-            self.progress.setRange(0, int(event["steps"]))
-            self.progress.setValue(int(event["step"]))
+            self.progress.show_part(int(event["step"]), int(event["steps"]))
             left = f", about {_duration(event['eta_s'])} left" if event.get("eta_s") else ""
             self.stage.setText(f"Stage: {event['stage']}{left}")
             if event.get("loss") is not None:

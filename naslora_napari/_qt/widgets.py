@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGroupBox, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QGroupBox, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 #: A longer name of a key is in the tooltip only.
 SHORT_KEY = 3
+#: A bar that waits moves in so many steps, each so long in ms.
+STEPS, STEP_MS = 8, 300
 
 
 class Button(QPushButton):
@@ -31,6 +33,37 @@ class Button(QPushButton):
         short = f" ({keys[0]})" if keys and len(keys[0]) <= SHORT_KEY else ""
         self.setText(f"{self._text}{short}")
         self.setToolTip(self._tooltip)
+
+
+class Bar(QProgressBar):
+    """A progress bar that may also wait for something without an end in sight.
+
+    Qt's own way to wait moves forty times a second, and each time the whole window is drawn, canvas included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps = QTimer(self, interval=STEP_MS)
+        self._steps.timeout.connect(lambda: self.setValue((self.value() + 1) % (STEPS + 1)))
+
+    @property
+    def waiting(self) -> bool:
+        """True from :meth:`wait` until it shows a part again."""
+        return self._steps.isActive()
+
+    def wait(self) -> None:
+        """Move, until :meth:`show_part` is called."""
+        self.setTextVisible(False)
+        self.setRange(0, STEPS)
+        self.setValue(0)
+        self._steps.start()
+
+    def show_part(self, done: int, of: int, text: bool = True) -> None:
+        """Show how much is done, with ``text`` in per cent as well."""
+        self._steps.stop()
+        self.setTextVisible(text)
+        self.setRange(0, of)
+        self.setValue(done)
 
 
 def press(pressed: QPushButton) -> None:
