@@ -245,16 +245,18 @@ class Canvas(QObject):
         """Keep the layers on the image when the person gives it another scale, place or rotation."""
         image = self.layers[IMAGE]
         for key, layer in self.layers.items():
-            if key != IMAGE:
-                for name in (*TRANSFORM, "units"):
-                    setattr(layer, name, getattr(image, name))
-        self._place_preview()
+            for name in (*TRANSFORM, "units") if key != IMAGE else ():
+                _set(layer, name, getattr(image, name) if name != "translate" or key != PREVIEW else self._corner())
 
     def _place_preview(self) -> None:
         """Put the preview on the part of the image that it covers."""
+        _set(self.layers[PREVIEW], "translate", self._corner())
+
+    def _corner(self) -> np.ndarray:
+        """Return the place of that part in the world, before the image's affine transform."""
         image = self.layers[IMAGE]
         turned = Affine(scale=image.scale[-2:], rotate=image.rotate[-2:, -2:], shear=image.shear[-1:])
-        self.layers[PREVIEW].translate = image.translate[-2:] + turned(self._offset)
+        return image.translate[-2:] + turned(self._offset)
 
     def _on_contrast(self, event: Any = None) -> None:
         if not self._own_change and not self.layers[IMAGE].rgb:
@@ -325,6 +327,12 @@ class Canvas(QObject):
         point = self.pixel_at(event.position)
         if point is not None:
             self.prompts.click(NEGATIVE if negative else POSITIVE, point)
+
+
+def _set(layer: Layer, name: str, value: Any) -> None:
+    """Give a layer a property that it does not have yet: napari draws it anew even if nothing changes."""
+    if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+        setattr(layer, name, value)
 
 
 def _window(atom: Any, shape: tuple[int, ...]) -> Window:

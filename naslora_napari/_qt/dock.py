@@ -24,6 +24,7 @@ from .canvas import Canvas
 from .editing import Editing
 from .following import Following
 from .hover import Hover
+from .image_layer import load_layers
 from .keys import Keys
 from .notify import report, warn
 from .open_panel import OpenPanel
@@ -89,6 +90,7 @@ class NasLoraDock(QWidget):
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
+        self.file_tasks.run(load_layers)
         self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self._failed, doing="loading the model")
         self.show_state()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from naslora_trainer.pictures import Picture
 
@@ -30,6 +30,15 @@ def image_layer(name: str, picture: Picture) -> Image:
         scale=_scale(picture),
         units=_units(picture),
     )
+
+
+def load_layers() -> None:
+    """Let napari load what it needs for its first layers (pandas, units), which takes seconds; for a thread."""
+    plane = np.zeros((2, 2), np.uint8)
+    Image(plane)
+    Labels(plane)
+    Points(ndim=2)
+    Shapes(ndim=2)
 
 
 def in_levels(picture: Picture) -> bool:

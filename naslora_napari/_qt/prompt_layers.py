@@ -47,6 +47,8 @@ class PromptLayers(QObject):
         self.layers: dict[str, Layer] = {}
         self.dragging = False
         self._shape = (0, 0)
+        #: Diameter of clicks and width of lines.
+        self._drawn_as = _sizes(0)
         #: Whether the newest stroke is along the background.
         self._drawn_negative = False
         self._order: tuple[Point, ...] = ()
@@ -56,7 +58,7 @@ class PromptLayers(QObject):
 
     def make(self, shape: tuple[int, int], place: dict[str, Any]) -> dict[str, Layer]:
         """Return new, empty layers for an image of ``shape`` (rows, columns) at a ``place`` of the world."""
-        size, edge = _sizes(max(shape))
+        size, edge = self._drawn_as = _sizes(max(shape))
         self._shape, self._order = shape, ()
         layers: dict[str, Layer] = {}
         for key in PROMPTS:
@@ -79,7 +81,9 @@ class PromptLayers(QObject):
 
     def resize(self, visible: int) -> None:
         """Draw prompts as large as on an image of ``visible`` pixels."""
-        size, edge = _sizes(visible)
+        if _sizes(visible) == self._drawn_as:
+            return  # napari would draw them anew
+        size, edge = self._drawn_as = _sizes(visible)
         with self._own_change:
             for layer in (self.layers[key] for key in self.layers if self._present(key)):
                 if isinstance(layer, Points | Shapes):
