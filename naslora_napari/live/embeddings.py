@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .regions import Region
+    from naslora_trainer.regions import Region
 
 #: Bounds, in bytes: an embedding of a SAM takes 4 MiB.
 RAM_BYTES, DISK_BYTES = 512 * 2**20, 2 * 2**30

@@ -15,18 +15,15 @@ from naslora_trainer.mask_prompt import reframed
 from naslora_trainer.native import load_triton_apart, reuse_freed_memory
 from naslora_trainer.pictures import Picture, factor_of, picture_of
 from naslora_trainer.prompts import Box, Prediction, Prompts
+from naslora_trainer.regions import MOST_SEEN, Region, extent_of, larger, region_for, side_for
 
 from .embeddings import Embedding, EmbeddingCache, embedding_key
-from .regions import Region, extent_of, larger, region_for, side_for
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor
     from segment_anything.modeling import Sam
 
     from naslora_trainer.adapter import Adapter
-
-#: A region is handed to the encoder with at most so many pixels on its long side; masks are made at that size.
-MOST_SEEN = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +52,7 @@ class LivePredictor:
 
     A prediction sees the old or the new model, with what this model has encoded, never a mixture: it takes the model
     and its image as one state, and a swap replaces the state. Of a large image it sees a region around what is asked,
-    at the zoom at which the person works (see :mod:`naslora_napari.live.regions`); a mask that reaches an edge of the
+    at the zoom at which the person works (see :mod:`naslora_trainer.regions`); a mask that reaches an edge of the
     region is asked for again in a larger one. Every method may be called from any thread; all that encode take seconds
     and belong in a worker.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from naslora_resources.registry import models
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.errors import UserError
@@ -20,6 +21,7 @@ from .annotations import Signature, change_annotation, read_annotation, read_cou
 from .edits import Edit
 from .manifest import COLORS, FILE, Manifest, read_manifest, with_images, with_limits, write_manifest
 from .records import Annotation, ClassInfo, ImageEntry, ObjectInfo, ProjectSummary, now
+from .snapshots import training_images
 from .steps import StepFiles
 
 ProjectError = UserError
@@ -309,21 +311,28 @@ class Project:
 
     # Fine-tuning
 
-    def snapshot(self) -> list[TrainingImage]:
-        """Return every image that has an object, with its labels as they are now.
+    def snapshot(self, frame: int) -> list[TrainingImage]:
+        """Return every image that has an object, with its labels as they are now, as a model sees them.
+
+        Parameters
+        ----------
+        frame : int
+            Side of the model's input, in pixels: of larger images there are the parts around the objects.
 
         Raises
         ------
         UserError
             An image or an annotation file is missing or damaged.
         """
-        images = []
+        images: list[TrainingImage] = []
+        sources: dict[Path, str] = {}
         for entry in self.images:
+            source = sources.setdefault(entry.path, entry.name)
             path = self._file(entry.name)
             if path.exists() and read_counts(path, entry.name)[0]:
-                pixels = self.picture(entry.name).whole()
-                found = read_annotation(path, entry.name, pixels.shape[:2])
-                images.append(TrainingImage(entry.name, pixels, found.labels, found.complete))
+                picture = self.picture(entry.name)
+                found = read_annotation(path, entry.name, picture.shape)
+                images += training_images(entry.name, source, picture, found, frame)
         return images
 
     def new_run(self, config: FineTuneConfig) -> Path:
@@ -334,7 +343,7 @@ class Project:
         UserError
             No image has an object, or the folder cannot be written.
         """
-        return runs.new_run(self._folder("runs"), config, self.snapshot())
+        return runs.new_run(self._folder("runs"), config, self.snapshot(models()[config.base].image_size))
 
     def adapters(self) -> list[Path]:
         """Return the adapters that were kept, newest first."""

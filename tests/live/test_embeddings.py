@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from naslora_napari.live.embeddings import Embedding, EmbeddingCache, embedding_key
-from naslora_napari.live.regions import Region
+from naslora_trainer.regions import Region
 
 SEEN = (64, 64)
 PIXELS = np.zeros((*SEEN, 3), np.uint8)

@@ -297,7 +297,7 @@ def test_every_plane_of_a_stack_is_an_image(tmp_path: Path) -> None:
     there = next(image.name for image in again.images if image.plane == (1, 7))
     again.add_object(there, mask, ObjectInfo())
     assert np.array_equal(again.picture(there).levels[0], stack[1, 7])
-    (sample,) = again.snapshot()
+    (sample,) = again.snapshot(256)
     assert sample.name == there and np.array_equal(sample.labels > 0, mask)
     assert again.add_images([tmp_path / "cells.tif"]) == names[1:]
 

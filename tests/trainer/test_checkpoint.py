@@ -36,22 +36,22 @@ class StopAfter:
 
 
 @pytest.mark.parametrize(
-    ("method", "stops"),
-    [("nas-lora", (1, 4, 6, 9)), ("conv-lora-experts", (3,)), ("decoder-only", (2,))],
+    ("method", "steps", "stops"),
+    [("nas-lora", 10, (1, 5, 9)), ("conv-lora-experts", 4, (2,)), ("decoder-only", 3, (1,))],
     # 10 steps of nas-lora: warm-up to 2, search to 6, settle to 9, then the fold recovers.
 )
 def test_it_goes_on_bit_for_bit(
-    method: str, stops: tuple[int, ...], nuclei: list[TrainingImage], tmp_path: Path
+    method: str, steps: int, stops: tuple[int, ...], nuclei: list[TrainingImage], tmp_path: Path
 ) -> None:
     features, path = tmp_path / "features", tmp_path / "checkpoint"
-    whole = finetune(tiny(method=method), nuclei, scratch=features)
+    whole = finetune(tiny(method=method, steps=steps), nuclei, scratch=features)
     assert whole is not None
     for stop in stops:  # one run, interrupted again and again
         pause = StopAfter(stop)
-        assert finetune(tiny(method=method), nuclei, pause.event, pause, features, path) is None
+        assert finetune(tiny(method=method, steps=steps), nuclei, pause.event, pause, features, path) is None
         assert path.exists() and pause.done == stop
     events: list[dict[str, Any]] = []
-    again = finetune(tiny(method=method), nuclei, events.append, scratch=features, checkpoint=path)
+    again = finetune(tiny(method=method, steps=steps), nuclei, events.append, scratch=features, checkpoint=path)
     assert again is not None and again.id == whole.id
     for name, tensor in whole.tensors.items():
         assert torch.equal(again.tensors[name], tensor), name

@@ -163,7 +163,7 @@ from naslora_trainer.train import finetune
 torch.set_num_threads(1)
 world, events = World.joined(), []
 images_per_step = int(sys.argv[3])
-config = FineTuneConfig(method="lora", steps=5, blocks=1, rank=2, prompts_per_step=3, precision="float32",
+config = FineTuneConfig(method="lora", steps=3, blocks=1, rank=2, prompts_per_step=3, precision="float32",
                         images_per_step=images_per_step, correction_share=0.0, cache_mb=0)
 features = Path(sys.argv[2]) / "features"
 adapter = finetune(config, read_snapshot(Path(sys.argv[1])), events.append, scratch=features)
@@ -201,7 +201,7 @@ def test_two_processes_train_the_same_as_one(images_per_step: int, nuclei: list[
             out, errors = process.communicate(timeout=240)
             assert process.returncode == 0, errors
             said.append(int(out))
-    assert said[0] == said[1] > 5 and said[2] == 0  # the second process is silent
+    assert said[0] == said[1] > 3 and said[2] == 0  # the second process is silent
     alone, first, second = (Adapter.load(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     assert first.id == second.id
     for name, tensor in alone.tensors.items():

@@ -74,6 +74,16 @@ def test_few_images_are_split_by_object(nuclei: list[TrainingImage]) -> None:
     assert not any(image.complete for image in split.validation if len(objects_of(image)) < 2)
 
 
+def test_parts_of_one_source_stay_together(nuclei: list[TrainingImage]) -> None:
+    images = [replace(nuclei[i % 4], name=f"part{i}", source=f"image{i // 3}") for i in range(12)]
+    split = split_images(images)
+    sources = [{image.source for image in part} for part in (split.train, split.validation)]
+    assert [len(s) for s in sources] == [3, 1] and not sources[0] & sources[1]
+    halves = split_images(images[:6])  # of two sources: by object, which has the same number in each part
+    found = [{(i.source, key) for i in part for key in objects_of(i)} for part in (halves.train, halves.validation)]
+    assert found[0] and found[1] and not found[0] & found[1]
+
+
 def test_too_little_to_train_on_is_said(nuclei: list[TrainingImage]) -> None:
     nothing = replace(nuclei[0], labels=np.zeros_like(nuclei[0].labels))
     with pytest.raises(UserError, match="no labelled objects"):

@@ -15,7 +15,8 @@ from .decode import MAX_PIXELS
 from .files import saving
 
 SCHEMA = "naslora-snapshot"
-VERSION = 1
+#: 2 has sources; 1 is still read.
+VERSION = 2
 #: Pixels are counted in parts of so many, which fit into a processor's cache.
 _PART = 2**20
 
@@ -34,18 +35,35 @@ class TrainingImage:
         ``(H, W)`` int32: 0 is no object, every other number one object.
     complete : bool
         Whether every object is labelled. If not, an unlabelled pixel says nothing.
+    source : str
+        What it is a part or plane of, so that no other part or plane judges what was learned from it; empty: an image
+        of its own. A number in ``labels`` is the same object in all of them.
     """
 
     name: str
     image: np.ndarray
     labels: np.ndarray
     complete: bool = False
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(f"the image of {self.name} is not (H, W, 3) uint8")
         if self.labels.shape != self.image.shape[:2] or self.labels.dtype != np.int32:
             raise ValueError(f"the labels of {self.name} are not int32 of the size of its image")
+
+
+def boxes_in(labels: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
+    """Return the box (row0, col0, row1, col1), far edges exclusive, around each object in ``labels``."""
+    rows, cols = np.nonzero(labels)
+    ids, place = np.unique(labels[rows, cols], return_inverse=True)
+    first, last = (np.full((2, len(ids)), value, np.int64) for value in (max(labels.shape, default=0), 0))
+    for axis, at in enumerate((rows, cols)):
+        np.minimum.at(first[axis], place, at)
+        np.maximum.at(last[axis], place, at + 1)
+    return {
+        key: (r0, c0, r1, c1) for key, r0, c0, r1, c1 in zip(ids.tolist(), *first.tolist(), *last.tolist(), strict=True)
+    }
 
 
 def areas_in(labels: np.ndarray) -> dict[int, int]:
@@ -95,6 +113,7 @@ def write_snapshot(path: Path | str, images: Iterable[TrainingImage]) -> None:
 def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     """Write one image into its group."""
     hdf5.set_text(group, "name", image.name)
+    hdf5.set_text(group, "source", image.source)
     group.attrs["complete"] = np.bool_(image.complete)
     group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
@@ -120,4 +139,5 @@ def _read_image(group: h5py.Group) -> TrainingImage:
     labels = hdf5.dataset(group, "labels", np.dtype(np.int32), pixels.shape[:2])[()]
     if labels.min() < 0:
         raise ValueError("negative labels")
-    return TrainingImage(hdf5.text(group, "name"), pixels[()], labels, hdf5.flag(group, "complete"))
+    source = hdf5.text(group, "source") if "source" in group.attrs else ""
+    return TrainingImage(hdf5.text(group, "name"), pixels[()], labels, hdf5.flag(group, "complete"), source)

@@ -33,7 +33,7 @@ class Split:
 
 
 def split_images(images: Sequence[TrainingImage]) -> Split:
-    """Split labelled images (by image from four on, else by object).
+    """Split labelled images (by image from four on, else by object). Parts and planes of one source stay together.
 
     The order is a hash of names, not chance: an image keeps its part when others are added around it, so that
     a model is rarely judged on what an earlier one was trained on.
@@ -44,18 +44,29 @@ def split_images(images: Sequence[TrainingImage]) -> Split:
         There are no labelled objects, or only one.
     """
     labelled = [image for image in images if objects_of(image)]
-    count = sum(len(objects_of(image)) for image in labelled)
-    if count < 2:
-        raise UserError(
-            f"There {'is only 1 labelled object' if count else 'are no labelled objects'} to train on.",
-            "Accept at least two objects, better ten on four images.",
-        )
-    if len(labelled) >= IMAGES_TO_SPLIT:
-        train, validation = _parts(sorted(labelled, key=lambda image: _hash(image.name)))
-        return Split(tuple(train), tuple(validation))
-    keys = [(image, i) for image in labelled for i in objects_of(image)]
-    parts = _parts(sorted(keys, key=lambda key: _hash(f"{key[0].name}#{key[1]}")))
+    if not labelled:
+        raise _too_few(0)
+    sources = dict.fromkeys(_source(image) for image in labelled)
+    if len(sources) >= IMAGES_TO_SPLIT:
+        halves = _parts(sorted(sources, key=_hash))
+        return Split(*(tuple(i for source in part for i in labelled if _source(i) == source) for part in halves))
+    keys = dict.fromkeys((_source(image), i) for image in labelled for i in objects_of(image))
+    if len(keys) < 2:
+        raise _too_few(1)
+    parts = _parts(sorted(keys, key=lambda key: _hash(f"{key[0]}#{key[1]}")))
     return Split(*(_only(labelled, part) for part in parts))
+
+
+def _source(image: TrainingImage) -> str:
+    """Return what an image is a part or plane of: itself, if of nothing."""
+    return image.source or image.name
+
+
+def _too_few(count: int) -> UserError:
+    return UserError(
+        f"There {'is only 1 labelled object' if count else 'are no labelled objects'} to train on.",
+        "Accept at least two objects, better ten on four images.",
+    )
 
 
 def _hash(text: str) -> str:
@@ -68,11 +79,12 @@ def _parts(ordered: list[T]) -> tuple[list[T], list[T]]:
     return ordered[held:], ordered[:held]
 
 
-def _only(images: Sequence[TrainingImage], keys: list[tuple[TrainingImage, int]]) -> tuple[TrainingImage, ...]:
+def _only(images: Sequence[TrainingImage], keys: list[tuple[str, int]]) -> tuple[TrainingImage, ...]:
     """Return the images with only the chosen objects left; a copy without some objects is not complete."""
     kept = []
+    chosen = set(keys)
     for image in images:
-        ids = [i for chosen, i in keys if chosen is image]
+        ids = [i for i in objects_of(image) if (_source(image), i) in chosen]
         if ids:
             whole = len(ids) == len(objects_of(image))
             labels = np.where(np.isin(image.labels, ids), image.labels, 0).astype(np.int32)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from naslora_trainer.prompts import Box, Prompts
+from .prompts import Box, Prompts
 
 #: An image of at most so many times the model's input side is always seen whole, as training sees it.
 WHOLE_UP_TO = 4
+#: A region is handed to the encoder with at most so many pixels on its long side; masks are made at that size.
+MOST_SEEN = 1024
 #: Share of a region's side that what is asked about keeps from its edges, where they are not those of the image.
 HALO = 1 / 8
+#: So many objects fit side by side into a region that is trained on.
+OBJECTS_ACROSS = 6
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,36 @@ def side_for(shape: tuple[int, int], visible: Box | None, frame: int) -> int:
     while side < min(seen, long_side):
         side *= 2
     return min(side, long_side)
+
+
+def regions_around(shape: tuple[int, int], boxes: Sequence[Box], frame: int) -> list[Region]:
+    """Return regions in which labelled objects are seen as a person sees them who works on one after the other.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the image.
+    boxes : sequence of box
+        Around the objects.
+    frame : int
+        Side of the model's input.
+
+    Returns
+    -------
+    list of Region
+        Each object is inside of one, with its halo; all of an image that is seen whole anyway. Their side is ``frame``
+        times a power of two, and at least :data:`OBJECTS_ACROSS` times that of most objects.
+    """
+    if max(shape) <= WHOLE_UP_TO * frame or not boxes:
+        return [whole(shape)]
+    sides = sorted(max(row1 - row0, col1 - col0) for row0, col0, row1, col1 in boxes)
+    wanted = OBJECTS_ACROSS * sides[(3 * len(sides)) // 4]
+    side = side_for(shape, (0, 0, wanted, wanted), frame)
+    found: list[Region] = []
+    for box in sorted(boxes):
+        if not any(region.holds(box, shape) for region in found):
+            found.append(region_for(shape, box, side))
+    return found
 
 
 def region_for(shape: tuple[int, int], asked: Box, side: int, last: Region | None = None) -> Region:

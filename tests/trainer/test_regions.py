@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from naslora_napari.live.regions import HALO, WHOLE_UP_TO, Region, extent_of, larger, region_for, side_for, whole
 from naslora_trainer.prompts import Prompts, Stroke
+from naslora_trainer.regions import HALO, WHOLE_UP_TO, Region, extent_of, larger, region_for, side_for, whole
 
 FRAME = 256
 sizes = st.integers(1, 9000)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslora_napari.store import ObjectInfo, Project
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import boxes_in, read_snapshot
+from naslora_trainer.regions import WHOLE_UP_TO, regions_around
+
+SIDE = 2000
+
+
+def large_project(folder: Path) -> tuple[Project, np.ndarray]:
+    """Four bright squares of 30 pixels on dark ground, two of them close to each other."""
+    labels = np.zeros((SIDE, SIDE), np.int32)
+    for key, (row, col) in enumerate([(10, 10), (60, 70), (1500, 900), (1960, 1960)], 1):
+        labels[row : row + 30, col : col + 30] = key
+    tifffile.imwrite(folder / "large.tif", np.where(labels, 200, 20).astype(np.uint8))
+    project = Project.create(folder / "large", [folder / "large.tif"])
+    for key in range(1, 5):
+        project.add_object("large", labels == key, ObjectInfo())
+    return project, labels
+
+
+def test_of_a_large_image_the_parts_around_its_objects_are_trained_on(tmp_path: Path) -> None:
+    project, labels = large_project(tmp_path)
+    images = read_snapshot(project.new_run(FineTuneConfig(steps=9)) / "data.h5")
+    assert {image.source for image in images} == {"large"} and len({image.name for image in images}) == len(images) == 3
+    for image in images:
+        assert max(image.labels.shape) == 256
+        assert np.array_equal(image.image[..., 0] == 200, image.labels > 0)
+    kept = {key for image in images for key in np.unique(image.labels) if (image.labels == key).sum() == 900}
+    assert kept == {1, 2, 3, 4}
+
+
+def test_an_image_that_the_model_sees_whole_stays_whole(tmp_path: Path) -> None:
+    project, labels = large_project(tmp_path)
+    (image,) = project.snapshot(SIDE // WHOLE_UP_TO)
+    assert np.array_equal(image.labels, labels) and (image.name, image.source) == ("large", "")
+
+
+def test_planes_of_a_stack_have_one_source(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((3, 40, 40), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+    project = Project.create(tmp_path / "stack", [tmp_path / "stack.tif"])
+    mask = np.zeros((40, 40), bool)
+    mask[5:20, 5:20] = True
+    for image in project.images:
+        project.add_object(image.name, mask, ObjectInfo())
+    found = project.snapshot(256)
+    assert len(found) == 3 and len({image.source or image.name for image in found}) == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2999), st.integers(0, 3999), st.integers(1, 600)), min_size=1, max_size=12))
+def test_each_object_is_inside_a_region(corners: list[tuple[int, int, int]]) -> None:
+    shape = (3000, 4000)
+    boxes = [(float(r), float(c), float(min(r + n, 3000)), float(min(c + n, 4000))) for r, c, n in corners]
+    regions = regions_around(shape, boxes, 256)
+    assert all(any(region.holds(box, shape) for region in regions) for box in boxes)
+    assert len(regions) <= len(boxes)
+
+
+def test_boxes_are_those_of_the_objects() -> None:
+    labels = np.zeros((9, 12), np.int32)
+    labels[2:4, 3:8], labels[5, 1], labels[8, 11] = 7, 2_000_000_000, 2_000_000_000
+    assert boxes_in(labels) == {7: (2, 3, 4, 8), 2_000_000_000: (5, 1, 9, 12)}
+    assert boxes_in(np.zeros((3, 3), np.int32)) == {}
