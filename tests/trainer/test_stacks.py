@@ -64,7 +64,12 @@ def test_channels_of_a_stack_stay_with_their_plane(tmp_path: Path) -> None:
     colours = np.moveaxis(STACK, 0, 1)  # z, c, y, x
     tifffile.imwrite(tmp_path / "zc.tif", colours, imagej=True, metadata={"axes": "ZCYX"})
     assert planes_of(tmp_path / "zc.tif") == ("z", (6,))
-    assert np.array_equal(open_picture(tmp_path / "zc.tif", (5,)).levels[0], np.moveaxis(colours[5], 0, 2))
+    shown = open_picture(tmp_path / "zc.tif", (5,)).levels[0]
+    for channel in (0, 1):
+        alone = open_picture(tmp_path / "zc.tif", (5,), channels=(channel,))
+        assert np.array_equal(alone.levels[0], colours[5, channel])
+        assert np.array_equal(alone.whole()[..., 0], shown[..., channel])
+    assert not shown[..., 2].any()
 
 
 def test_planes_of_an_ome_zarr(tmp_path: Path) -> None:

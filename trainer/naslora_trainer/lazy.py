@@ -18,6 +18,8 @@ from .errors import UserError
 LARGEST_CHUNK = 512 * 2**20
 #: A codec of numcodecs that runs what it finds in the file.
 _UNSAFE = "pickle"
+#: Files with more channels are refused.
+MOST_CHANNELS = 64
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,17 @@ class Opened:
     Attributes
     ----------
     levels : tuple of dask arrays
-        (planes ..., H, W) or (planes ..., H, W, C) with C of 2 to 4, each with about half as many rows and columns as
-        the one before.
+        (planes ..., H, W) or (planes ..., H, W, C) with C of 2 or more, each with about half as many rows and columns
+        as the one before.
     axes : str
         A letter for each axis of planes, such as ``tz``; empty for an image that is one plane.
+    dyes : bool
+        Whether the channels are those of a microscope, not the colours of a camera.
     """
 
     levels: tuple[Any, ...]
     axes: str
+    dyes: bool = False
 
     @property
     def planes(self) -> tuple[int, ...]:
@@ -46,6 +51,12 @@ class Opened:
         """Rows and columns of a plane."""
         rows, cols = self.levels[0].shape[len(self.axes) : len(self.axes) + 2]
         return int(rows), int(cols)
+
+    @property
+    def channels(self) -> int:
+        """How many channels a plane has; 1 where it has no axis for them."""
+        shape = self.levels[0].shape[len(self.axes) + 2 :]
+        return int(shape[0]) if shape else 1
 
 
 def open_lazily(path: Path, max_pixels: int) -> Opened | None:
@@ -81,7 +92,7 @@ def _open_tiff(path: Path) -> Opened | None:
     tiff = tifffile.TiffFile(path)  # stays open as long as the arrays that read from it
     tiff.filehandle.lock = True  # the window and the model read at the same time
     series = tiff.series[0]
-    order, axes = _layout(path, [int(size) for size in series.shape], series.axes)
+    order, axes, dyes = _layout(path, [int(size) for size in series.shape], series.axes)
     if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE and not axes:
         tiff.close()
         return None
@@ -91,18 +102,18 @@ def _open_tiff(path: Path) -> Opened | None:
         stored = zarr.open_array(series.aszarr(level=number), mode="r")
         _check_chunks(path, stored)
         levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
-    return Opened(_halves(levels, len(axes)), axes)
+    return Opened(_halves(levels, len(axes)), axes, dyes)
 
 
-def _layout(path: Path, sizes: Sequence[int], names: str) -> tuple[list[int], str]:
-    """Return the axes to keep, planes first and channels last, and the letters of those of planes.
+def _layout(path: Path, sizes: Sequence[int], names: str) -> tuple[list[int], str, bool]:
+    """Return the axes to keep, planes first and channels last, the letters of those of planes, and :attr:`Opened.dyes`.
 
     Axes of length 1 are left out. Where a file does not name its axes, up to four planes are taken for channels.
 
     Raises
     ------
     UserError
-        What is left is no plane with up to four channels.
+        What is left is no plane with channels.
     """
     kept = [axis for axis, size in enumerate(sizes) if size != 1 or names[axis] in "YX"]
     planes = [axis for axis in kept if names[axis] not in "YXSC"]
@@ -111,10 +122,15 @@ def _layout(path: Path, sizes: Sequence[int], names: str) -> tuple[list[int], st
         if names[kept[-1]] == "S" or (2 <= unnamed[0] <= 4 and unnamed[2] > 4) or unnamed[2] <= 4:
             planes = []
     image = [axis for axis in kept if axis not in planes]
-    channels = channel_axis(tuple(sizes[axis] for axis in image), str(path), "".join(names[axis] for axis in image))
+    named = "".join(names[axis] for axis in image)
+    shape = tuple(sizes[axis] for axis in image)
+    dyes = len(image) == 3 and named.count("C") == 1
+    if dyes and shape[named.index("C")] > MOST_CHANNELS:
+        raise UserError(f"{path} has more than {MOST_CHANNELS} channels.", "Save those that show the objects.")
+    channels = named.index("C") if dyes else channel_axis(shape, str(path), named)
     if channels is not None:
         image.append(image.pop(channels))
-    return [*planes, *image], "".join(names[axis] for axis in planes).lower()
+    return [*planes, *image], "".join(names[axis] for axis in planes).lower(), dyes
 
 
 def _ordered(array: Any, order: Sequence[int]) -> Any:
@@ -136,16 +152,16 @@ def _open_zarr(path: Path) -> Opened:
         raise ValueError("no rows and columns among the axes")
     levels: list[Any] = []
     order: list[int] = []
-    axes = ""
+    axes, dyes = "", False
     for dataset in datasets:
         stored = group[dataset]
         if not isinstance(stored, zarr.Array) or stored.ndim != len(names):
             raise ValueError("not an array of the axes that are named")
         _check_chunks(path, stored)
         if not levels:
-            order, axes = _layout(path, stored.shape, "".join(names).upper())
+            order, axes, dyes = _layout(path, stored.shape, "".join(names).upper())
         levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
-    return Opened(_halves(levels, len(axes)), axes)
+    return Opened(_halves(levels, len(axes)), axes, dyes)
 
 
 def _multiscale(path: Path, group: Any) -> tuple[list[str], list[str]]:

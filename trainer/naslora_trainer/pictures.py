@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .channels import Channels, channel_names, check_channels, composite
 from .decode import MAX_PIXELS, channels_last, is_zarr, plane_shape
 from .errors import UserError
 from .images import default_limits, read_image, to_rgb8
-from .lazy import open_lazily
+from .lazy import Opened, open_lazily
 from .pixel_size import pixel_size
 
 #: Index along each axis of planes.
@@ -29,8 +30,9 @@ class Picture:
     Attributes
     ----------
     levels : tuple of arrays
-        ``(H, W)`` or ``(H, W, C)`` with C of 2 to 4; the first is the image itself, each other one has about half as
-        many rows and columns as the one before. numpy where it is in memory, dask where parts are read on demand.
+        ``(H, W)`` of any real type, or ``(H, W, C)`` uint8 with C of 3 or 4; the first is the image itself, each other
+        one has about half as many rows and columns as the one before. numpy where it is in memory, dask where parts are
+        read on demand.
     limits : (low, high) or None
         Values that become black and white; None: as :func:`naslora_trainer.images.to_rgb8` chooses.
     pixel_size : (height, width) or None
@@ -90,13 +92,19 @@ def picture_of(image: np.ndarray, limits: tuple[float, float] | None = None) -> 
         The array is no image.
     """
     plane = channels_last(np.asarray(image), "The image")
+    if plane.ndim == 3 and not _as_shown(plane):
+        return Picture(_halved(to_rgb8(plane, limits)))
     if limits is None and plane.dtype.kind in "uif" and plane.dtype != np.uint8:
         limits = default_limits(plane)
     return Picture(_halved(plane), limits)
 
 
 def open_picture(
-    path: Path | str, plane: Plane = (), max_pixels: int = MAX_PIXELS, whole_below: int = WHOLE_BELOW
+    path: Path | str,
+    plane: Plane = (),
+    max_pixels: int = MAX_PIXELS,
+    whole_below: int = WHOLE_BELOW,
+    channels: Channels = (),
 ) -> Picture:
     """Open an image file, or one plane of a stack or series.
 
@@ -110,31 +118,35 @@ def open_picture(
         A plane with more pixels is refused.
     whole_below : int
         A plane of more bytes is read in parts, where its format allows that; the file must not change while it is open.
+    channels : Channels
+        Which channels become red, green and blue, or gray, of an image that has a choice (see :func:`choice_of`).
 
     Raises
     ------
     UserError
-        The file is missing, damaged, too large, has no pixels, or no such plane.
+        The file is missing, damaged, too large, has no pixels, or no such plane or channels.
     """
     path = Path(path)
-    return replace(_open(path, plane, max_pixels, whole_below), pixel_size=pixel_size(path))
+    return replace(_open(path, plane, max_pixels, whole_below, channels), pixel_size=pixel_size(path))
 
 
-def _open(path: Path, plane: Plane, max_pixels: int, whole_below: int) -> Picture:
+def _open(path: Path, plane: Plane, max_pixels: int, whole_below: int, channels: Channels) -> Picture:
     """Open an image without the size of its pixels."""
     opened = open_lazily(path, max_pixels)
     small = opened is not None and not opened.axes and opened.levels[0].nbytes < whole_below and not is_zarr(path)
-    if opened is None or small:
+    if opened is None or (small and not opened.dyes):
         if plane:
             raise _no_plane(path, plane)
         return picture_of(read_image(path, max_pixels))
     if len(plane) != len(opened.axes) or any(not 0 <= i < n for i, n in zip(plane, opened.planes, strict=True)):
         raise _no_plane(path, plane)
     levels = tuple(level[plane] for level in opened.levels)
-    if opened.axes and levels[0].nbytes < whole_below:
-        return picture_of(_in_memory(levels[0]))
+    if levels[0].nbytes < whole_below and (opened.axes or not is_zarr(path)):
+        levels = (_in_memory(levels[0]),)
     sized = (*levels[:-1], *_halved(levels[-1]))
-    limits = None if sized[0].dtype == np.uint8 else default_limits(np.asarray(sized[-1]))
+    if sized[0].ndim == 3:
+        sized = _coloured(path, opened, sized, channels)
+    limits = None if sized[0].dtype.kind == "b" or sized[0].dtype == np.uint8 else default_limits(np.asarray(sized[-1]))
     return Picture(sized, limits)
 
 
@@ -163,6 +175,32 @@ def picture_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[int, i
     path = Path(path)
     opened = open_lazily(path, max_pixels)
     return plane_shape(path, max_pixels) if opened is None else opened.size
+
+
+def choice_of(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[str, ...]:
+    """Return the names of the channels of an image file of which some can be chosen; empty: it has no such channels.
+
+    Raises
+    ------
+    UserError
+        It cannot be read as an image.
+    """
+    opened = open_lazily(Path(path), max_pixels)
+    return channel_names(path, opened.channels) if opened is not None and opened.dyes else ()
+
+
+def _coloured(path: Path, opened: Opened, levels: tuple[Any, ...], channels: Channels) -> tuple[Any, ...]:
+    """Return the levels of an image with channels as they are shown."""
+    try:
+        check_channels(channels, opened.channels if opened.dyes else 0)
+    except ValueError as error:
+        raise UserError(f"{path} does not have the channels that were chosen for it.", "Choose others.") from error
+    return levels if not channels and _as_shown(levels[0]) else composite(levels, channels, opened.dyes)
+
+
+def _as_shown(image: Any) -> bool:
+    """Return whether an image with channels is shown as it is."""
+    return bool(image.dtype == np.uint8 and image.shape[2] in (3, 4))
 
 
 def _no_plane(path: Path, plane: Plane) -> UserError:
