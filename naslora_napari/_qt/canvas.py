@@ -36,6 +36,8 @@ NOTHING = (0.0, 0.0, 0.0, 0.0)
 PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: (1.0, 0.85, 0.1, 1.0), HOVERED: (1.0, 1.0, 1.0, 0.45)}
 #: A stroke is saved when the hand has rested so long, in ms; the model looks where the camera has.
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
+#: A mouse that moved no further between press and release, in pixels of the screen, has not been dragged.
+TAP = 4
 #: The model sees other contrast limits when the slider has rested so long, in ms.
 CONTRAST_REST_MS = 500
 
@@ -320,9 +322,10 @@ class Canvas(QObject):
         while event.type == "mouse_move":
             yield
         self.prompts.dragging = False
+        tapped = bool(np.abs(np.array(event.pos) - start).max() <= TAP)
         if not navigating and layer in (self.layers.get(key) for key in PROMPTS):
-            self.prompts.read_soon(negative and self.mode == "scribble")
-        if self.mode != "click" or not navigating or np.abs(np.array(event.pos) - start).max() > 4:
+            self.prompts.read_soon(negative and self.mode == "scribble", tapped)
+        if self.mode != "click" or not navigating or not tapped:
             return
         point = self.pixel_at(event.position)
         if point is not None:

@@ -19,6 +19,8 @@ ALONG, BESIDE = "Scribbles +", "Scribbles -"
 PROMPTS = (POSITIVE, NEGATIVE, BESIDE, ALONG, BOX, LASSO)
 #: Blue and orange stay apart for colour-blind eyes; the symbols tell them apart without colour.
 POSITIVE_COLOR, NEGATIVE_COLOR = "#2f9cf4", "#ff8c1a"
+#: Side of the smallest box, in pixels of the image.
+SMALLEST_BOX = 2
 
 
 class PromptLayers(QObject):
@@ -51,6 +53,8 @@ class PromptLayers(QObject):
         self._drawn_as = _sizes(0)
         #: Whether the newest stroke is along the background.
         self._drawn_negative = False
+        #: Whether the mouse made the newest shape without being dragged.
+        self._tapped = False
         self._order: tuple[Point, ...] = ()
         self._own_change = OwnChanges()
         self._read = QTimer(self, singleShot=True, interval=0)
@@ -133,12 +137,14 @@ class PromptLayers(QObject):
         """Return whether a ``point`` (row, col) is in the image."""
         return bool(-0.5 <= point[0] < self._shape[0] - 0.5 and -0.5 <= point[1] < self._shape[1] - 0.5)
 
-    def read_soon(self, negative: bool = False) -> None:
+    def read_soon(self, negative: bool = False, tapped: bool = False) -> None:
         """Make prompts of what is in the layers as soon as napari has handled the event.
 
-        With ``negative``, a stroke that was just drawn is along the background.
+        With ``negative``, a stroke that was just drawn is along the background. With ``tapped``, a box that was just
+        drawn is none: napari makes a small one where the mouse was not dragged.
         """
         self._drawn_negative = negative
+        self._tapped = tapped
         self._read.start()
 
     @property
@@ -172,6 +178,7 @@ class PromptLayers(QObject):
         if self.drawing:
             return
         self._end_stroke()
+        self._drop_flat_box()
         self.edited.emit(self._found())
 
     def _found(self) -> Prompts:
@@ -185,6 +192,14 @@ class PromptLayers(QObject):
         strokes = (*self._strokes(ALONG, 1), *self._strokes(BESIDE, 0))
         labels = tuple(found[p] for p in ordered)
         return Prompts(ordered, labels, self._box(), strokes=strokes, outline=self._outline())
+
+    def _drop_flat_box(self) -> None:
+        """Take a box away that encloses nothing."""
+        shape = self._newest(BOX)
+        if shape is not None and (self._tapped or np.ptp(shape, axis=0).min() < SMALLEST_BOX):
+            with self._own_change:
+                self._draw(BOX, "rectangles", [])
+        self._tapped = False
 
     def _end_stroke(self) -> None:
         """End a path that napari would go on with. One drawn with Shift is the background's, a tap is a click."""
@@ -215,7 +230,7 @@ class PromptLayers(QObject):
         if shape is None:
             return None
         (row0, col0), (row1, col1) = shape.min(axis=0) + 0.5, shape.max(axis=0) + 0.5
-        return (float(row0), float(col0), float(row1), float(col1)) if row1 - row0 >= 1 and col1 - col0 >= 1 else None
+        return float(row0), float(col0), float(row1), float(col1)
 
     def _outline(self) -> tuple[Point, ...]:
         """The newest shape of its layer as an outline; empty when it is none."""

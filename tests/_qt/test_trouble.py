@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from qtpy.QtCore import Qt
 
+from naslora_napari._qt import driving
 from naslora_trainer.prompts import deepest_point
+from naslora_trainer.scores import dice
 
-from .conftest import Window, large_objects, messages
+from .conftest import FIRST, SECOND, Window, large_objects, messages
 
 
 def test_an_unreadable_image_is_told(closed_window: Window, tmp_path: Path) -> None:
@@ -41,3 +44,63 @@ def test_closing_while_busy_ends_the_threads(window: Window) -> None:
     window.qtbot.wait(50)
     assert not window.dock.busy
     assert "Escape" not in window.viewer.keymap
+
+
+def test_a_click_beside_the_image_is_no_prompt(window: Window) -> None:
+    window.viewer.scene.camera.zoom *= 0.5
+    for place in ((-20, 60), (60, 150), (140, -12)):
+        window.click(place)
+    session = window.dock.session
+    assert session is not None and session.prompts.empty and not window.preview.any() and not messages()
+
+
+def test_a_box_without_area_is_no_prompt_and_one_beyond_the_edge_is_cut(window: Window) -> None:
+    session = window.dock.session
+    assert session is not None
+    window.viewer.scene.camera.zoom *= 0.5
+    window.qtbot.mouseClick(window.dock.prompt_panel.mode_buttons["box"], Qt.MouseButton.LeftButton)
+    for end in ((50, 50), (50, 70)):  # a point, a line
+        driving.drag(window.viewer, window.image, (50, 50), end)
+        window.settle()
+        assert session.prompts.box is None and session.preview is None
+    driving.drag(window.viewer, window.image, (-15, -15), (40, 40))
+    window.until(lambda: session.preview is not None)
+    assert window.answer().mask.shape == window.image.data.shape[:2] and not messages()
+
+
+def test_layers_that_are_deleted_while_the_model_answers(window: Window) -> None:
+    driving.click(window.viewer, window.image, deepest_point(large_objects()[0]))
+    for name in ("Preview", "Clicks +"):
+        window.viewer.layers.remove(window.dock.canvas.layers[name])
+    window.settle()
+    assert window.answer().mask.any()
+    window.press(Qt.Key.Key_A)
+    assert window.on_disk().any()
+    window.dock.show_image(SECOND)
+    window.settle()
+    assert all(layer in window.viewer.layers for layer in window.dock.canvas.layers.values())
+
+
+def test_an_image_that_is_closed_while_it_is_encoded(window: Window) -> None:
+    window.dock.show_image(SECOND)
+    window.until(lambda: "image" in window.dock.model_tasks.doing)
+    window.viewer.layers.clear()
+    window.settle()
+    with window.qtbot.waitSignal(window.dock.imageReady):
+        window.dock.show_image(FIRST)
+    window.settle()
+    window.click(deepest_point(large_objects()[0]))
+    assert dice(window.preview, large_objects()[0]) > 0.5
+
+
+def test_clicks_land_on_an_image_that_is_stretched_turned_and_moved(window: Window) -> None:
+    window.image.scale, window.image.rotate, window.image.translate = (2.0, 1.0), 30, (40, -25)
+    window.viewer.reset_view()
+    target = large_objects()[0]
+    window.click(deepest_point(target))
+    session = window.dock.session
+    assert session is not None and np.abs(np.subtract(session.prompts.points[0], deepest_point(target))).max() < 1
+    assert np.array_equal(window.preview, window.answer().mask) and dice(window.preview, target) > 0.5
+    corner = (0, 0)
+    placed = [layer.data_to_world(corner) for layer in window.dock.canvas.layers.values()]
+    assert np.allclose(placed, placed[0])
