@@ -58,7 +58,9 @@ def encode(mask: np.ndarray, offset: tuple[int, int], size: Size) -> list[int]:
     starts = pixels[np.concatenate([[0], breaks + 1])]
     ends = pixels[np.concatenate([breaks, [len(pixels) - 1]])] + 1
     edges = np.stack([starts, ends], axis=1).ravel()
-    return [int(run) for run in np.diff(edges, prepend=0, append=size[0] * size[1])]
+    runs = np.diff(edges, prepend=0).tolist()
+    rest = size[0] * size[1] - int(edges[-1])
+    return [*runs, rest] if rest else runs
 
 
 def _from_list(counts: Any) -> np.ndarray:
