@@ -30,7 +30,8 @@ def export_labels(
 
     _check(format, [found.name for found in FORMATS.values() if found.write is not None])
     report = export_project(store.Project.open(project), format, out, overwrite, None if as_json else follow(False))
-    say("\r\033[K", end="")
+    if not as_json:
+        say("\r\033[K", end="")
     show(report.to_json(), as_json, f"{report.objects} objects of {report.images} images: {report.out}")
 
 
@@ -50,7 +51,8 @@ def import_labels(
         _check(format, [found.name for found in formats.FORMATS.values() if found.read is not None])
     opened = store.Project.open(project)
     report = formats.import_labels(opened, path, format, complete, add, None if as_json else follow(False))
-    say("\r\033[K", end="")
+    if not as_json:
+        say("\r\033[K", end="")
     show(report.to_json(), as_json, f"{report.objects} objects on {len(report.images)} images ({report.format})")
     _tell(report)
     if not report.images:

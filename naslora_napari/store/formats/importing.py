@@ -195,7 +195,7 @@ def _into(project: Project, name: str, found: Found, classes: _Classes, complete
             f"The labels are for an image of {found.size[0]} x {found.size[1]} pixels, it has {shape[0]} x {shape[1]}."
         )
     plane = found.draw(shape)
-    edit, overlap = _edit(annotation, plane, classes)
+    edit = _edit(annotation, plane, classes)
     notes = [*plane.notes]
     if plane.left_out:
         more = f" (and {len(plane.left_out) - 1} more)" if len(plane.left_out) > 1 else ""
@@ -206,16 +206,18 @@ def _into(project: Project, name: str, found: Found, classes: _Classes, complete
         raise UserError(notes[-1] if notes else "There are no objects for it.")
     if complete and not plane.left_out:
         project.set_complete(name, True)
-    return ImportedImage(name, len(edit.objects), plane.overlap + overlap, tuple(notes))
+    return ImportedImage(name, len(edit.objects), plane.overlap, tuple(notes))
 
 
-def _edit(old: Annotation, plane: Plane, classes: _Classes) -> tuple[Edit, int]:
-    """Return what adds the objects of a plane, and how many of their pixels others have."""
+def _edit(old: Annotation, plane: Plane, classes: _Classes) -> Edit:
+    """Return what adds the objects of a plane on what is free; note in the plane what is not."""
     taken = (plane.labels > 0) & (old.labels > 0)
-    overlap = int(np.count_nonzero(taken))
+    plane.overlap += int(np.count_nonzero(taken))
     rows, cols = (axis.astype(np.int32) for axis in np.nonzero((plane.labels > 0) & ~taken))
     after = plane.labels[rows, cols]
     ids = list(areas_in(after))
+    covered = set(areas_in(plane.labels[taken])) - set(ids)
+    plane.left_out += [f"Object {key} lies under others." for key in sorted(covered)]
     shift = max(old.objects, default=0)
     if ids and shift + ids[-1] > LARGEST_LABEL:
         numbers = np.arange(1, len(ids) + 1, dtype=np.int32)
@@ -226,4 +228,4 @@ def _edit(old: Annotation, plane: Plane, classes: _Classes) -> tuple[Edit, int]:
     infos = {
         key + shift: (None, ObjectInfo(classes.id_of(plane.kinds.get(key, Kind())), "import", time=time)) for key in ids
     }
-    return Edit(rows, cols, np.zeros(len(rows), np.int32), (after + np.int32(shift)).astype(np.int32), infos), overlap
+    return Edit(rows, cols, np.zeros(len(rows), np.int32), (after + np.int32(shift)).astype(np.int32), infos)
