@@ -103,7 +103,7 @@ def import_labels(
     Raises
     ------
     UserError
-        There is nothing to import, or the project cannot be written.
+        There is nothing to import, or images cannot be added to the project.
     """
     found, files = readable(format, Path(path))
     report = ImportReport(found.name)

@@ -89,5 +89,8 @@ def _write_labels(path: Path, labels: np.ndarray) -> None:
 
 def label_images_in(folder: Path) -> list[Path]:
     """Return the files of a folder that can be label images; where some are named so, these only."""
-    found = [path for path in list_images(folder) if path.suffix.lower() in LOSSLESS and path.is_file()]
+    try:
+        found = [path for path in list_images(folder) if path.suffix.lower() in LOSSLESS and path.is_file()]
+    except UserError:  # there are none
+        return []
     return [path for path in found if plain_name(path.stem) != path.stem] or found

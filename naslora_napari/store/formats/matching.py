@@ -70,9 +70,16 @@ def beside(found: Found) -> Path | None:
         stem = Path(parts[-1])
         plain = [stem.name, *(f"{name}{suffix}" for name in _stems(stem.name) for suffix in IMAGE_SUFFIXES)]
         for candidate in (folder.joinpath(*parts), *(folder / name for name in plain)):
-            if candidate.suffix.lower() in IMAGE_SUFFIXES and candidate.is_file() and _within(candidate, folder):
+            if candidate.suffix.lower() in IMAGE_SUFFIXES and _is_file(candidate) and _within(candidate, folder):
                 return candidate
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, for example
+        return False
 
 
 def _within(path: Path, folder: Path) -> bool:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 #: Rows and columns.
 Size = tuple[int, int]
 #: What foreign content raises where it is not what it should be.
-WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, UserError)
+WRONG = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, UserError)
 #: An image may have so many objects.
 MOST_OBJECTS = 1_000_000
 #: The windows of all objects of an image may cover so many pixels, and each pixel of the image so often.

@@ -153,9 +153,12 @@ def readable(name: str | None, path: Path) -> tuple[Format, list[Path]]:
         raise UserError(f"{path} does not exist.", "Check the path.")
     known = [found for found in FORMATS.values() if found.read is not None]
     for found in known if name is None else [_of_name(name, known)]:
-        files = found.find(path)
-        if not files and found.name == "dsb" and name is not None:
-            files = _one_by_one(path)
+        try:
+            files = found.find(path)
+            if not files and found.name == "dsb" and name is not None:
+                files = _one_by_one(path)
+        except OSError as error:
+            raise UserError(f"{path} could not be read: {error.strerror or error}.") from error
         if files:
             return found, files
     what = "labels in a known format" if name is None else FORMATS[name].title
