@@ -12,12 +12,12 @@ import numpy as np
 import shapely
 from scipy.spatial import KDTree
 
-from .neutral import Size
+from .neutral import MOST_DRAWN, Size
 
 #: Rings of one polygon, ``(n, 2)`` with x and y: what lies in an odd number of them belongs to it.
 Polygon = Sequence[np.ndarray]
-#: The edges of an outline may cross so many rows together.
-MOST_CROSSINGS = 50_000_000
+#: The edges of a polygon may cross so many rows together.
+MOST_CROSSINGS = 5_000_000
 
 
 def fill(polygons: Sequence[Polygon], size: Size) -> tuple[np.ndarray, tuple[int, int]] | None:
@@ -33,24 +33,35 @@ def fill(polygons: Sequence[Polygon], size: Size) -> tuple[np.ndarray, tuple[int
     Raises
     ------
     ValueError
-        The outline is too long.
+        The outline is too long, or its pieces are too large together.
     """
-    points = np.concatenate([ring for polygon in polygons for ring in polygon] or [np.zeros((0, 2))])
-    if not len(points):
+    windows = [_window(polygon, size) for polygon in polygons]
+    parts = [(polygon, window) for polygon, window in zip(polygons, windows, strict=True) if window is not None]
+    if sum(height * width for _, (_, _, height, width) in parts) > MOST_DRAWN + size[0] * size[1]:
+        raise ValueError("its pieces are too large together")
+    if not parts:
         return None
-    # The centre of pixel i is at i + 0.5.
-    (left, top), (right, bottom) = np.ceil(points.min(axis=0) - 0.5), np.ceil(points.max(axis=0) - 0.5)
-    row, stop_row = (int(min(max(v, 0), size[0])) for v in (top, bottom))
-    col, stop_col = (int(min(max(v, 0), size[1])) for v in (left, right))
-    if row >= stop_row or col >= stop_col:
-        return None
-    mask = np.zeros((stop_row - row, stop_col - col), bool)
-    for polygon in polygons:
-        mask |= _inside(polygon, (row, col), mask.shape)
+    row, col = (min(window[axis] for _, window in parts) for axis in (0, 1))
+    stops = [max(window[axis] + window[axis + 2] for _, window in parts) for axis in (0, 1)]
+    mask = np.zeros((stops[0] - row, stops[1] - col), bool)
+    for polygon, (top, left, height, width) in parts:
+        part = mask[top - row : top - row + height, left - col : left - col + width]
+        part |= _inside(polygon, (top, left), (height, width))
     return cropped(mask, (row, col))
 
 
-def _inside(polygon: Polygon, offset: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
+def _window(polygon: Polygon, size: Size) -> tuple[int, int, int, int] | None:
+    """Return the first row and column of the pixels around a polygon, and how many there are; None: there are none."""
+    points = np.concatenate([np.zeros((0, 2)), *polygon])
+    if not len(points):
+        return None
+    # The centre of pixel i is at i + 0.5.
+    first, last = np.ceil(points.min(axis=0) - 0.5), np.ceil(points.max(axis=0) - 0.5)
+    (left, top), (right, bottom) = (np.clip(edge, 0, size[::-1]).astype(int).tolist() for edge in (first, last))
+    return (top, left, bottom - top, right - left) if top < bottom and left < right else None
+
+
+def _inside(polygon: Polygon, offset: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
     """Return which pixel centres of a window lie in an odd number of rings."""
     height, width = shape
     starts = np.concatenate(list(polygon))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 #: A pickle may have so many opcodes.
-MOST_STEPS = 5_000_000
+MOST_STEPS = 1_000_000
 #: Modules in which numpy keeps the functions that make arrays, by version.
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")

@@ -65,7 +65,8 @@ def test_images_beside_the_labels_are_added(images: list[Path], tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.png", "/etc/../{secret}", "..\\secret.png", "link.png", "a\0b.png", "..", "", f"{'x' * 3000}.png"]
+    "name",
+    ["../secret.png", "/etc/../{secret}", "..\\secret.png", "link.png", "a\0b.png", "..", "", f"{'x' * 3000}.png"],
 )
 def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "in").mkdir()

@@ -62,3 +62,12 @@ def test_a_zigzag_that_costs_too_much_is_refused(monkeypatch: pytest.MonkeyPatch
     zigzag = np.array([[x, 100 * (x % 2)] for x in range(50)], float)
     with pytest.raises(ValueError, match="too long"):
         fill([[zigzag]], (100, 100))
+
+
+def test_pieces_that_cost_too_much_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("naslora_napari.store.formats.outlines.MOST_DRAWN", 1000)
+    square = [np.array([[0.0, 0], [20, 0], [20, 20], [0, 20]])]
+    mask, _ = fill([square] * 2, (20, 20)) or pytest.fail("nothing")
+    assert mask.all()
+    with pytest.raises(ValueError, match="together"):
+        fill([square] * 4, (20, 20))
