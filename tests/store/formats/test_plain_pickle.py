@@ -58,6 +58,7 @@ def test_the_masks_of_a_file_as_cellpose_writes_it(tmp_path: Path, dtype: Any, o
         "filename": "somewhere/a.png",
         "flows": flows,
         "est_diam": np.float64(17.2),
+        "diameter": np.nan,
         "path": Path("x"),
         "set": {1, 2},
         "nested": {"t": (1, 2.5, True, None, b"x", 2**70, -1)},
