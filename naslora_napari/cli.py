@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,11 +14,16 @@ import typer
 from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.errors import UserError
 
+from .cli_labels import export_labels, import_labels
+from .console import Json
+from .console import follow as _follow
+from .console import say as _say
+from .console import show as _print
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__
 )
 
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, everything else on standard error.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 Base = Annotated[str, typer.Option(help="base model, see 'naslora models'")]
 Adapter = Annotated[Path | None, typer.Option(help="adapter file of a fine-tune")]
@@ -259,32 +263,8 @@ def merge_adapter(
     _say(f"{out}: {len(state)} tensors")
 
 
-@app.command()
-def export(
-    project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
-    out: Annotated[Path, typer.Option(help="folder to write to")],
-    format: Annotated[str, typer.Option("--format", help="labels")] = "labels",
-) -> None:
-    """Write the labels of a project as label images (int32 TIFF)."""
-    if format != "labels":
-        raise typer.BadParameter("choose from: labels", param_hint="--format")
-    import tifffile
-
-    from naslora_trainer.files import saving
-
-    from .store import Project
-
-    opened = Project.open(project)
-    out.mkdir(parents=True, exist_ok=True)
-    written = 0
-    for entry in opened.images:
-        annotation = opened.annotation(entry.name)
-        if annotation.objects:
-            target = out / f"{entry.name.replace('/', '_')}.tif"
-            with saving(target) as temporary:
-                tifffile.imwrite(temporary, annotation.labels, compression="zlib")
-            written += 1
-    _say(f"{written} label images in {out}")
+app.command("export")(export_labels)
+app.command("import")(import_labels)
 
 
 @app.command()
@@ -363,31 +343,3 @@ def doctor(as_json: Json = False) -> None:
     _print([vars(check) for check in checks], as_json, "\n".join(lines))
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
-
-
-def _follow(as_json: bool) -> Callable[[dict[str, Any]], None]:
-    """Return what shows events: JSON lines, or a line on standard error that is written over."""
-
-    def show(event: dict[str, Any]) -> None:
-        if as_json:
-            print(json.dumps(event), flush=True)
-        elif event["event"] == "progress":
-            loss = f", loss {event['loss']:.3f}" if event.get("loss") is not None else ""
-            place = event.get("stage") or event.get("name", "")
-            print(f"\r{event['step']} of {event['steps']}: {place}{loss}\033[K", end="", file=sys.stderr, flush=True)
-        elif event["event"] == "metric":
-            _say(f"\rheld-out Dice: click {event['click_dice']:.3f}, box {event['box_dice']:.3f}\033[K")
-        elif event["event"] == "warning":
-            _say(f"\r{event['message']}\033[K")
-        elif event["event"] == "result":
-            _say("\r\033[K")
-
-    return show
-
-
-def _print(document: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(document) if as_json else text)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

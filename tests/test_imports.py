@@ -130,6 +130,7 @@ def test_the_refusal_works() -> None:
         "naslora_napari",
         "naslora_napari.jobs",
         "naslora_napari.store",
+        "naslora_napari.store.formats",
         "naslora_resources.registry",
         "naslora_trainer",
         "naslora_trainer.config",

@@ -37,7 +37,16 @@ def test_the_manifest_is_valid_and_its_targets_exist(manifest: PluginManifest) -
     assert {command.id for command in manifest.contributions.commands or []} == {
         "naslora-napari.dock",
         "naslora-napari.sample_nuclei",
+        "naslora-napari.read_project",
+        "naslora-napari.write_project",
     }
+
+
+def test_the_manifest_passes_the_check_of_npe2() -> None:
+    """One wrong field would take the whole plugin out of napari."""
+    command = [sys.executable, "-m", "npe2", "validate", "--imports", str(ROOT / "napari.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "valid" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_icon_exists(manifest: PluginManifest) -> None:

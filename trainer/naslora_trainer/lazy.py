@@ -100,7 +100,7 @@ def _open_tiff(path: Path) -> Opened | None:
     levels: list[Any] = []
     for number in range(len(series.levels)):
         stored = zarr.open_array(series.aszarr(level=number), mode="r")
-        _check_chunks(path, stored)
+        check_chunks(path, stored)
         levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
     return Opened(_halves(levels, len(axes)), axes, dyes)
 
@@ -157,7 +157,7 @@ def _open_zarr(path: Path) -> Opened:
         stored = group[dataset]
         if not isinstance(stored, zarr.Array) or stored.ndim != len(names):
             raise ValueError("not an array of the axes that are named")
-        _check_chunks(path, stored)
+        check_chunks(path, stored)
         if not levels:
             order, axes, dyes = _layout(path, stored.shape, "".join(names).upper())
         levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
@@ -177,7 +177,7 @@ def _multiscale(path: Path, group: Any) -> tuple[list[str], list[str]]:
     return names, datasets
 
 
-def _check_chunks(path: Path, stored: Any) -> None:
+def check_chunks(path: Path, stored: Any) -> None:
     """Refuse what would run code, take much memory for one pixel, or is no image."""
     metadata = json.dumps(stored.metadata.to_dict(), default=str)
     if f'"{_UNSAFE}"' in metadata or stored.dtype.kind not in "biuf":
