@@ -106,7 +106,7 @@ def test_a_class_that_another_window_added_is_known(project: Project) -> None:
     [
         ('schema = "naslora-project"', 'schema = "else"', "does not describe a project"),
         ("id = 1", "id = 0", "classes.0.id"),
-        ("#", "", "classes.0.color"),
+        ('"#', '"', "classes.0.color"),
         ('name = "b"', 'name = "A"', "image name a twice"),
         ('name = "b"', 'name = "../b"', "cannot be a file name"),
         ("version = 2", "version = = 2", "is damaged"),
