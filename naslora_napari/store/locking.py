@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import logging
 import os
@@ -20,6 +19,8 @@ from typing import Any
 import psutil
 
 from naslora_trainer.errors import UserError
+
+from .records import person
 
 log = logging.getLogger("naslora_napari")
 
@@ -231,8 +232,4 @@ def _this() -> Owner:
 
 @cache
 def _process(pid: int) -> Owner:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        user = "somebody"
-    return Owner(user, _host(), pid, psutil.Process(pid).create_time(), 0.0)
+    return Owner(person() or "somebody", _host(), pid, psutil.Process(pid).create_time(), 0.0)
