@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -60,6 +61,14 @@ def recovered(folder: Path, path: Path, read: Callable[[Path], T], error: Damage
     if repair:
         words.append(_put_back(path, backup))
     return found, " ".join(word for word in words if word)
+
+
+def remove_interrupted(folder: Path) -> None:
+    """Remove what is left of writes that were interrupted; only who has the project may do that."""
+    for part in (folder, folder / "annotations", folder / BACKUP, folder / BACKUP / "annotations"):
+        for left in itertools.chain(part.glob(".*.tmp.h5"), part.glob(".*.tmp.toml")):
+            with suppress(OSError):
+                left.unlink()
 
 
 def opened_manifest(folder: Path) -> tuple[Manifest, list[str]]:

@@ -116,6 +116,11 @@ class ProjectLock:
             return None
 
     @property
+    def claimed(self) -> bool:
+        """Whether it was taken by this object, and not given back."""
+        return self._heart is not None
+
+    @property
     def held(self) -> bool:
         """Whether this process has the project."""
         with suppress(OSError):
@@ -160,7 +165,7 @@ class ProjectLock:
 
     def release(self) -> None:
         """Let others have the project, if it was claimed here."""
-        if self._heart is None:
+        if not self.claimed:
             return
         self._stop.set()
         self._heart = None

@@ -22,7 +22,7 @@ from naslora_trainer.pictures import Picture, open_picture, picture_size
 
 from . import edits, runs
 from .annotations import Signature, change_annotation, read_annotation, read_counts, signature_of, write_annotation
-from .backups import backup_of, opened_manifest, recovered
+from .backups import backup_of, opened_manifest, recovered, remove_interrupted
 from .edits import Edit
 from .links import own, plain
 from .locking import LockedError, Owner, ProjectLock
@@ -153,10 +153,13 @@ class Project:
             if not (self.path / FILE).is_file():
                 raise NotSavedError(f"{self.path} is not there any more.", "Connect the disk or network share again.")
             if self.owner is None or force:
+                new = not self._writer.claimed
                 try:
                     self.owner = self._writer.claim(force)
                 except OSError as error:
                     raise not_saved(self.path, error) from error
+                if new and self.owner is None:
+                    remove_interrupted(self.path)
             return self.owner is None
 
     def close(self) -> None:

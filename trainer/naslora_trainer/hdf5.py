@@ -65,7 +65,7 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
         _check_seal(path)
         with h5py.File(path, "r", locking=False) as file:
             if text(file, "schema") != schema:
-                raise DamagedError(f"{path} is not a {kind} of naslora-napari.")
+                raise DamagedError(f"{path} is not {_a(kind)} of naslora-napari.")
             found = whole(file, "version")
             if found > version:
                 raise UserError(
@@ -77,8 +77,12 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
         raise UserError(f"{path} may not be read.", "Check the permissions of the file.") from error
     except DAMAGE as error:
         raise DamagedError(
-            f"{path} is damaged or not a {kind}.", "Restore it from a copy; the file was left as it is."
+            f"{path} is damaged or not {_a(kind)}.", "Restore it from a copy; the file was left as it is."
         ) from error
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def create(path: Path | str, schema: str, version: int, **options: Any) -> h5py.File:
