@@ -522,8 +522,9 @@ class Project:
         except DamagedError as error:
             with self._lock:
                 found, notice = recovered(self.path, path, read, error, repair=self._writer.held)
-                log.warning(notice)
-                self._notices.append(notice)
+                if notice not in self._notices:
+                    log.warning(notice)
+                    self._notices.append(notice)
             return found, False
 
     def _check_owner(self) -> None:

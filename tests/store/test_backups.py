@@ -63,7 +63,7 @@ def test_who_only_reads_repairs_nothing(project: Project) -> None:
     damaged = file_of(project).read_bytes()
     reader = Project.open(project.path)
     assert reader.summary().objects == 1 and set(reader.annotation("a").objects) == {1}
-    assert len(reader.snapshot()) == 1 and "was taken from" in reader.take_notices()[0]
+    assert len(reader.snapshot(256)) == 1 and "was taken from" in reader.take_notices()[0]
     assert file_of(project).read_bytes() == damaged
     mask = np.zeros(SIZE, bool)
     mask[9] = True

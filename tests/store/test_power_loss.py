@@ -197,9 +197,10 @@ def lost(disk: Disk, before: np.ndarray, after: np.ndarray, flushed: bool = True
         states += 1
         try:
             project = opened(disk, files, folders)
-            labels = project.annotation("a").labels
+            found = project.annotation("a")
+            labels = found.labels.copy()
             again = AnnotationSession(project)
-            again.open("a", project.annotation("a"))
+            again.open("a", found)
             if again.undo_image:
                 again.undo()
         except UserError as error:
