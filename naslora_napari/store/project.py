@@ -63,6 +63,8 @@ class Project:
         self.owner: Owner | None = None
         self._manifest = manifest
         self._notices = list(notices)
+        for notice in notices:
+            log.warning(notice)
         self._writer = ProjectLock(path)
         weakref.finalize(self, self._writer.release)
         #: Files that were read and found sound, or written here: what they looked like then.
