@@ -365,7 +365,8 @@ class NasLoraDock(QWidget):
 
     def show_counts(self) -> None:
         """Show how many images and objects there are."""
-        if self.project is not None:
+        waits = self.session is not None and self.session.saving.count  # then the disk is not what counts
+        if self.project is not None and not waits:
             self._try(lambda: self.open_panel.show_summary(self.project.summary()))  # type: ignore[union-attr]
         self.training.show_readiness()
 

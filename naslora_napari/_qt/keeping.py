@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platformdirs import user_data_path
 from qtpy.QtCore import QObject, QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from naslora_trainer.errors import NotSavedError, UserError
+from naslora_trainer.files import not_saved
 
 from ..live import AnnotationSession
 from ..live.saving import save_copies
@@ -34,6 +37,8 @@ class Keeping(QObject):
         self._dock = dock
         self._again = QTimer(self, singleShot=True)
         self._again.timeout.connect(self._retry)
+        #: The session whose changes the person gave up, or saved elsewhere.
+        self._left: AnnotationSession | None = None
 
     @property
     def text(self) -> str:
@@ -79,14 +84,18 @@ class Keeping(QObject):
             box.exec()
             chosen = box.clickedButton()
             if chosen is leave or (chosen is copy and self._save_copy(session)):
+                self._left = session
                 return True
             if chosen is stay:
                 return False
         return True
 
     def close(self) -> None:
-        """Try nothing any more, and let others have the project."""
+        """Try a last time, keep what is not on disk in the person's own folder, and let others have the project."""
         self._again.stop()
+        session = self._dock.session
+        if session is not None and session is not self._left and not session.saving.retry():
+            self._rescue(session)
         if self._dock.project is not None:
             self._dock.project.close()
 
@@ -95,9 +104,24 @@ class Keeping(QObject):
         folder = QFileDialog.getExistingDirectory(self._dock, "Where to save the labels that are not on disk yet")
         if not folder:
             return False
+        return self._save_to(Path(folder), session)
+
+    def _rescue(self, session: AnnotationSession) -> None:
+        """Save what waits where nobody chose a place: napari takes a dock away without asking it."""
+        name = self._dock.project.name if self._dock.project is not None else "project"
+        folder = user_data_path("naslora-napari") / "rescued" / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        warn(session.saving.text)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return report(not_saved(folder, error))
+        self._save_to(folder, session)
+
+    def _save_to(self, folder: Path, session: AnnotationSession) -> bool:
+        """Save what waits in a folder, and return whether that was done."""
         try:
             waiting = ((name, session.waiting(name)) for name in session.saving.images)
-            saved = save_copies(Path(folder), {name: found for name, found in waiting if found is not None})
+            saved = save_copies(folder, {name: found for name, found in waiting if found is not None})
         except UserError as error:
             report(error)
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import stat
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def own(folder: Path, path: Path) -> Path:
     UserError
         A link leads out of the project.
     """
-    if not path.resolve().is_relative_to(folder):
+    parts = itertools.takewhile(lambda part: part != folder, (path, *path.parents))
+    if any(part.is_symlink() for part in parts) and not path.resolve().is_relative_to(folder):
         raise UserError(
             f"{path} is a link that leads out of the project, to {path.resolve()}.",
             "Put the file or folder itself there.",

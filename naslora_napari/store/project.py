@@ -152,8 +152,7 @@ class Project:
             The folder is gone or cannot be written.
         """
         with self._lock:
-            if not (self.path / FILE).is_file():
-                raise NotSavedError(f"{self.path} is not there any more.", "Connect the disk or network share again.")
+            self._check_there()
             if self.owner is None or force:
                 new = not self._writer.claimed
                 try:
@@ -278,6 +277,7 @@ class Project:
             The image is missing, or its annotation file is damaged, of another size or of a newer version.
         """
         with self._lock:
+            self._check_there()  # or its labels would seem to be gone
             path = self._file(name)
             shape = self._sizes[name] = picture_size(self._existing(name).path)
             if not path.exists() and not backup_of(self.path, path).exists():
@@ -397,6 +397,7 @@ class Project:
         UserError
             An annotation file is damaged or of a newer version.
         """
+        self._check_there()
         counts = [self._count(image.name) for image in self.images]
         annotated = sum(objects > 0 for objects, _ in counts)
         objects, complete = (sum(numbers) for numbers in zip((0, 0), *counts, strict=True))
@@ -528,6 +529,11 @@ class Project:
                     log.warning(notice)
                     self._notices.append(notice)
             return found, False
+
+    def _check_there(self) -> None:
+        """Refuse to go on where the folder of the project is gone."""
+        if not (self.path / FILE).is_file():
+            raise NotSavedError(f"{self.path} is not there any more.", "Connect the disk or network share again.")
 
     def _check_owner(self) -> None:
         """Refuse a change of a project that another program has."""

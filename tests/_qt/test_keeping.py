@@ -13,6 +13,7 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
+from naslora_napari.store.annotations import read_annotation
 from naslora_napari.store.locking import SILENT_S
 from naslora_trainer.prompts import deepest_point
 
@@ -125,3 +126,19 @@ def test_damage_is_told(window: Window) -> None:
     window.open(window.folder)
     assert any(f"{FIRST}.h5 is damaged" in message and "was taken from" in message for message in messages())
     assert len(window.dock.session.objects) == 1
+
+
+def test_what_is_not_on_disk_when_the_dock_is_taken_away_is_rescued(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naslora_napari._qt.keeping.user_data_path", lambda _: tmp_path / "own")
+    project = window.dock.project
+    assert project is not None
+    away = project.path.with_name("away")
+    project.path.rename(away)
+    accept(window, 0)
+    shown = window.dock.session.labels.copy()
+    window.dock.close_down()
+    (saved,) = (tmp_path / "own" / "rescued").glob(f"{project.name}-*/{FIRST}.h5")
+    assert np.array_equal(read_annotation(saved, FIRST, shown.shape).labels, shown)
+    assert any(str(saved) in message for message in messages())

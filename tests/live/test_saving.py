@@ -90,6 +90,8 @@ def test_the_work_goes_on_while_the_place_is_gone(session: AnnotationSession, pr
         session.undo()
         session.undo()
         session.redo()
+        with pytest.raises(UserError, match="not there any more"):
+            project.annotation("b")  # it does not seem to be empty
         expected = session.labels.copy()
     assert set(np.unique(stored(project, "a"))) == {0, 1}
     assert session.saving.retry() and not session.saving.text and told[-1] == 0

@@ -87,7 +87,15 @@ def test_another_program_makes_it_read_only_until_it_ends(project: Project) -> N
     third = Project.open(project.path)
     assert not (project.path / "project.lock").exists()
     third.add_object("a", MASK, ObjectInfo())
-    assert third.new_run(FineTuneConfig()).is_dir()
+
+
+def test_a_fine_tune_needs_no_lock(project: Project) -> None:
+    project.add_object("a", MASK, ObjectInfo())
+    project.close()
+    lock = lock_of(project)
+    before = lock.read_bytes()
+    assert (Project.open(project.path).new_run(FineTuneConfig()) / "data.h5").is_file()
+    assert lock.read_bytes() == before
 
 
 def test_a_crash_leaves_no_question(project: Project) -> None:
