@@ -16,7 +16,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 
-from killing import accept, kill
+from killing import kill, propose
 from machine import machine
 from mutating import mutate
 from naslora_napari.live import AnnotationSession
@@ -83,8 +83,9 @@ def time_accepts(folder: Path, accepts: int) -> dict[str, float]:
         mask[row : row + 30, col : col + 40] = True
         if not (mask & (session.labels == 0)).any():
             continue
+        propose(session, mask)
         started = time.perf_counter()
-        accept(session, mask)
+        session.accept()
         times.append(1e3 * (time.perf_counter() - started))
     project.close()
     p50, p95 = np.percentile(times, (50, 95))

@@ -106,11 +106,16 @@ def annotate(path: Path, first: int, told: Connection) -> None:
 
 def accept(session: AnnotationSession, mask: np.ndarray) -> int:
     """Show a mask as an answer, and accept it."""
+    propose(session, mask)
+    return session.accept()
+
+
+def propose(session: AnnotationSession, mask: np.ndarray) -> None:
+    """Show a mask as an answer."""
     row, col = (float(index[0]) for index in np.nonzero(mask))
     session.set_prompts(Prompts().with_click((row, col)))
     low_res = np.zeros((1, 256, 256), np.float32)
     session.show(Prediction(mask, 0.9, low_res, mask[None], np.array([0.9]), "benchmark"))
-    return session.accept()
 
 
 def kill(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
