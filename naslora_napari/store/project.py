@@ -154,7 +154,7 @@ class Project:
         with self._lock:
             self._check_there()
             if self.owner is None or force:
-                new = not self._writer.claimed
+                new = not (self._writer.claimed or self._writer.held)  # else another thread may be writing now
                 try:
                     self.owner = self._writer.claim(force)
                 except OSError as error:
