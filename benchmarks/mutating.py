@@ -111,7 +111,7 @@ def hostile(path: Path, drawn: random.Random) -> str:
         elif kind == "many lines":
             del file["prompts"]
             lines = file.create_dataset(
-                "prompts", (2**29,), np.uint8, chunks=(2**22,), compression="gzip", fillvalue=10
+                "prompts", (2**28,), np.uint8, chunks=(2**22,), compression="gzip", fillvalue=10
             )
             lines[: 2**22] = 10
         else:

@@ -28,7 +28,7 @@ TEXTS = ("source", "model", "time", "annotator")
 CHUNK = 256
 Signature = tuple[int, int, int] | None
 #: The table of objects, and their prompts, may take as much memory, in bytes.
-LARGEST_TABLE = 2**30
+LARGEST_TABLE = 2**28
 
 
 def write_annotation(path: Path, image: str, annotation: Annotation, backup: Path | None = None) -> None:

@@ -103,8 +103,13 @@ def test_a_crash_leaves_no_question(project: Project) -> None:
         child.kill()
         child.wait()
         assert (project.path / "project.lock").exists()
+        interrupted = [project.path / part / ".0123456789ab.tmp.h5" for part in ("annotations", "backup/annotations")]
+        for path in interrupted:
+            path.parent.mkdir(parents=True)
+            path.touch()
         again = Project.open(project.path, write=True)
         assert not again.read_only and again.add_object("a", MASK, ObjectInfo()) == 1
+        assert not any(path.exists() for path in interrupted)
 
 
 def test_a_process_of_the_same_number_is_another_one(project: Project) -> None:
