@@ -8,6 +8,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def make(folder: Path) -> Path:
             mask[30 * number : 30 * number + 20, 10 * number : 10 * number + 50] = True
             session.class_id = 1 + number % 2
             accept(session, mask)
+    project.set_complete("b", True)
     lock = (project.path / "project.lock").read_bytes()
     project.close()
     (project.path / "project.lock").write_bytes(lock)  # as after a crash
@@ -132,12 +134,16 @@ def hostile(path: Path, drawn: random.Random) -> str:
 
 
 def state(project: Project) -> dict[str, str]:
-    """Return a fingerprint of the classes and of each image: its limits, labels and objects."""
+    """Return a fingerprint of the classes and of each image: its limits, and all that its annotation holds."""
     found = {"classes": repr(project.classes), "images": repr([(i.name, i.plane, i.limits) for i in project.images])}
     for entry in project.images:
         annotation = project.annotation(entry.name)
-        records = sorted(annotation.objects.items())
-        found[entry.name] = hashlib.sha256(annotation.labels.tobytes() + repr(records).encode()).hexdigest()
+        held = {part.name: getattr(annotation, part.name) for part in fields(annotation)}
+        labels = held.pop("labels").tobytes()
+        rest = repr(
+            sorted((name, sorted(part.items()) if isinstance(part, dict) else part) for name, part in held.items())
+        )
+        found[entry.name] = hashlib.sha256(labels + rest.encode()).hexdigest()
     return found
 
 
