@@ -172,6 +172,12 @@ class Canvas(QObject):
             with self._own_change, layer.block_history():
                 layer.data_setitem(edit.where, edit.after)
 
+    def put_back(self, labels: np.ndarray) -> None:
+        """Show the accepted objects again, in place of what was painted and refused."""
+        if self.present(OBJECTS):
+            self._put_objects(labels)
+            self.set_mode(self.mode)
+
     def look_at(self, point: Point, key: int) -> None:
         """Put a point (row, col) of the image in the middle of the view, and choose the label of the object there."""
         if self.present(OBJECTS):
@@ -215,13 +221,18 @@ class Canvas(QObject):
                 shown.reset_contrast_limits_range()
                 shown.reset_contrast_limits()
                 shown.contrast_limits = picture.limits or shown.contrast_limits
-            objects: Any = self.layers[OBJECTS]
-            objects.editable = False  # so napari forgets its steps, which belong to the image before
-            objects.data, objects.editable = labels.copy(), True
+            self._put_objects(labels)
             self.layers[PREVIEW].data = np.zeros(labels.shape, np.uint8)
         self._offset = (0, 0)
         self._follow_image()
         self.prompts.take(labels.shape)
+
+    def _put_objects(self, labels: np.ndarray) -> None:
+        """Replace the plane of objects."""
+        with self._own_change:
+            objects: Any = self.layers[OBJECTS]
+            objects.editable = False  # so napari forgets its steps, which belong to the plane before
+            objects.data, objects.editable = labels.copy(), True
 
     def _build(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Make the layers."""

@@ -25,6 +25,7 @@ from .editing import Editing
 from .following import Following
 from .hover import Hover
 from .image_layer import load_layers
+from .keeping import Keeping
 from .keys import Keys
 from .notify import report, warn
 from .open_panel import OpenPanel
@@ -85,6 +86,7 @@ class NasLoraDock(QWidget):
         self._closed = False
         self._window_closes = False
         self.editing, self.hover = Editing(self), Hover(self)
+        self.keeping = Keeping(self)
         self.ahead = Ahead(self)
         self.following: Following = Following(self)
         self._lay_out()
@@ -109,16 +111,18 @@ class NasLoraDock(QWidget):
 
     def open_project(self, path: Path) -> None:
         """Open a project, or the one that belongs to a folder or an image."""
+        if not self.keeping.may_leave():
+            return
         self.file_tasks.run(lambda: project_at(Path(path)), self._use_project, doing=f"opening {Path(path).name}")
 
     def show_image(self, name: str, then: Callable[[], Any] | None = None) -> None:
         """Show an image of the project, and call ``then``; the model prepares the image in its thread."""
-        project = self.project
-        if project is None:
+        project, session = self.project, self.session
+        if project is None or session is None:
             return
         self.canvas.flush()
         self.file_tasks.run(
-            lambda: (project.picture(name), project.annotation(name)),
+            lambda: (project.picture(name), session.waiting(name) or project.annotation(name)),
             lambda found: self._use_image(project, name, found[0], found[1], then),
             self._failed,
             doing=f"opening {name}",
@@ -141,6 +145,7 @@ class NasLoraDock(QWidget):
         self._keys.release()
         self.training.close()
         self.batching.close()
+        self.keeping.close()
         self.model_tasks.close()
         self.file_tasks.close()
 
@@ -164,6 +169,9 @@ class NasLoraDock(QWidget):
         """Close down when the window was closed: it hides, unless the person was asked and stays."""
         if watched is self.window():
             if event.type() == QEvent.Type.Close:
+                if not self._closed and not self.keeping.may_leave():
+                    event.ignore()
+                    return True
                 self._window_closes = True
                 QTimer.singleShot(0, self, self._window_stays)
             elif event.type() == QEvent.Type.Hide and self._window_closes:
@@ -224,12 +232,16 @@ class NasLoraDock(QWidget):
 
     def _use_project(self, opened: Opened) -> None:
         self.canvas.flush(everywhere=True)
-        project = self.project = opened.project
+        if not self.keeping.may_leave():  # what was painted while the project was opened
+            return
+        project, before = opened.project, self.project
+        self.project = project
         self.ahead.use(project)
         if opened.left_out:
             more = f" (and {len(opened.left_out) - 1} more)" if len(opened.left_out) > 1 else ""
             warn(f"Left out: {opened.left_out[0]}{more}")
         self.session = AnnotationSession(project)
+        self.keeping.use(project, before, self.session)
         self.session.overlap = self.prompt_panel.overlap_box.currentData()
         self.session.prompts_changed.connect(self._on_prompts)
         self.session.preview_changed.connect(self._on_preview)
@@ -255,6 +267,7 @@ class NasLoraDock(QWidget):
         if project is not self.project or self.session is None:
             return
         self.hover.clear()
+        annotation = self.session.waiting(name) or annotation
         self.canvas.show_image(name, picture, annotation.labels)
         self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
@@ -278,7 +291,8 @@ class NasLoraDock(QWidget):
         project, session = self.project, self.session
         if project is None or session is None or self._picture is None or limits == self._picture.limits:
             return
-        self._try(lambda: project.set_limits(session.name, limits))
+        if not project.read_only:
+            self._try(lambda: project.set_limits(session.name, limits))
         self._prepare(session.name, replace(self._picture, limits=limits))
 
     def _on_encoded(self, name: str) -> None:
@@ -337,7 +351,10 @@ class NasLoraDock(QWidget):
         session = self.session
         if session is None or not session.name or labels.shape != session.labels.shape:
             return
-        if self._try(lambda: session.brush(labels, window)):
+        changed = self._try(lambda: session.brush(labels, window))
+        if changed is None:
+            self.canvas.put_back(session.labels)
+        elif changed:
             self.show_counts()
             self.show_state()
 
@@ -348,7 +365,8 @@ class NasLoraDock(QWidget):
 
     def show_counts(self) -> None:
         """Show how many images and objects there are."""
-        if self.project is not None:
+        waits = self.session is not None and self.session.saving.count  # then the disk is not what counts
+        if self.project is not None and not waits:
             self._try(lambda: self.open_panel.show_summary(self.project.summary()))  # type: ignore[union-attr]
         self.training.show_readiness()
 
@@ -398,6 +416,8 @@ class NasLoraDock(QWidget):
         message = self._refused or self._next_step(has_prompt, candidates > 0)
         rests = "training beside it" if self.training.running else "ready" if self.predictor.is_ready else ""
         doing = self.model_tasks.doing or self.file_tasks.doing
+        self.keeping.tell_notices()
+        self.status.show_trouble(self.keeping.text)
         self.status.show_all(message, self._model_in_words(), rests, doing)
 
     def _model_in_words(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..live import AnnotationSession
+from ..live.visiting import centre, neighbour
 from .notify import report, tell
 
 if TYPE_CHECKING:
@@ -88,11 +89,11 @@ class Editing:
 
     def next_object(self) -> None:
         """Look at the object with the next number."""
-        self._do(lambda session: self._look_at(session, session.neighbour(self._key, 1)))
+        self._do(lambda session: self._look_at(session, neighbour(session.objects, self._key, 1)))
 
     def previous_object(self) -> None:
         """Look at the object with the number before."""
-        self._do(lambda session: self._look_at(session, session.neighbour(self._key, -1)))
+        self._do(lambda session: self._look_at(session, neighbour(session.objects, self._key, -1)))
 
     def _merge(self, session: AnnotationSession, key: int) -> None:
         first, self._first = self.merging, (session.name, key)
@@ -104,7 +105,7 @@ class Editing:
         if not key or self._dock.project is None:
             return tell("There is no accepted object in this image yet.")
         self._key = key
-        self._dock.canvas.look_at(session.centre(key), key)
+        self._dock.canvas.look_at(centre(session.annotation, session.name, key), key)
         info = session.objects[key]
         names = {c.id: c.name for c in self._dock.project.classes}
         self.chosen = f"Object {key}, one of {len(session.objects)}: {names[info.class_id]}, {info.source}."

@@ -72,7 +72,7 @@ class Following(QObject):
         def ask() -> tuple[Annotation, Prompts, Prediction]:
             picture = project.picture(name)
             asked = prompts_for_next(last, picture.shape)
-            return project.annotation(name), asked, predictor.predict_on(picture, asked)
+            return session.waiting(name) or project.annotation(name), asked, predictor.predict_on(picture, asked)
 
         self._dock.model_tasks.run(
             ask,

@@ -34,20 +34,21 @@ def project_of_folder(folder: Path) -> Opened:
         The folder holds no readable images, or the project cannot be read or written.
     """
     images, left_out = _readable(list_images(folder))
-    return Opened(_with_images(folder / f"{folder.name or 'images'}{SUFFIX}", images), left_out)
+    opened = _with_images(folder / f"{folder.name or 'images'}{SUFFIX}", images)
+    return Opened(opened.project, opened.left_out + left_out)
 
 
 def project_of_image(image: Path) -> Opened:
     """Open the project ``STEM.naslora`` beside an image, or create it."""
     if not (image.is_file() or is_zarr(image)):
         raise UserError(f"The image {image} does not exist.", "Choose another file.")
-    return Opened(_with_images(image.with_name(f"{image.stem}{SUFFIX}"), [image]))
+    return _with_images(image.with_name(f"{image.stem}{SUFFIX}"), [image])
 
 
 def project_at(path: Path) -> Opened:
     """Open a project, a folder of images, or a single image."""
     if path.suffix == SUFFIX:
-        return Opened(Project.open(path))
+        return Opened(Project.open(path, write=True))
     return project_of_folder(path) if path.is_dir() and not is_zarr(path) else project_of_image(path)
 
 
@@ -67,12 +68,14 @@ def _readable(images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
     return readable, tuple(str(error) for error in errors)
 
 
-def _with_images(path: Path, images: list[Path]) -> Project:
+def _with_images(path: Path, images: list[Path]) -> Opened:
     if not path.exists():
-        return Project.create(path, images)
-    project = Project.open(path)
+        return Opened(Project.create(path, images))
+    project = Project.open(path, write=True)
     known = {entry.path.resolve() for entry in project.images}
     new = [image for image in images if image.resolve() not in known]
+    if new and project.read_only:
+        return Opened(project, (f"{new[0]} is new, and {project.name} was opened by {project.owner}",))
     if new:
         project.add_images(new)
-    return project
+    return Opened(project)

@@ -10,15 +10,20 @@ from .widgets import Bar, wrapped
 #: What is done sooner, in ms, is not told.
 SHORT_MS = 400
 BAR_HEIGHT = 4
+#: A red that can be read on the dark and on the light theme.
+TROUBLE = "#e5484d"
 
 
 class Status(QFrame):
-    """Two texts of a steady height and a thin bar that moves while something is done."""
+    """Texts and a thin bar that moves while something is done; the red text is there only when something is wrong."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setFrameShape(QFrame.Shape.StyledPanel)
-        self.message, self.model = wrapped(), wrapped()
+        self.message, self.trouble, self.model = wrapped(), wrapped(), wrapped()
+        self.trouble.setTextFormat(Qt.TextFormat.PlainText)
+        self.trouble.setStyleSheet(f"color: {TROUBLE}; font-weight: bold")
+        self.trouble.setVisible(False)
         self.message.setMinimumHeight(2 * self.message.fontMetrics().lineSpacing())
         self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.bar = Bar()
@@ -30,8 +35,14 @@ class Status(QFrame):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(6, 6, 6, 4)
         rows.setSpacing(3)
-        for widget in (self.message, self.model, self.bar):
+        for widget in (self.message, self.trouble, self.model, self.bar):
             rows.addWidget(widget)
+
+    def show_trouble(self, text: str) -> None:
+        """Show what is wrong for as long as it is; empty: nothing."""
+        if text != self.trouble.text():
+            self.trouble.setText(text)
+            self.trouble.setVisible(bool(text))
 
     def show_all(self, message: str, model: str, rests: str, doing: str) -> None:
         """Show what the person can do, which model answers, and what it does; what is over in a moment is not told.

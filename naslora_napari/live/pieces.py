@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from naslora_trainer.prompts import Point
+from naslora_trainer.prompts import Box, Point, Prompts
 
 
 def pieces(mask: np.ndarray, clicks: Sequence[Point] = ()) -> np.ndarray:
@@ -42,3 +42,44 @@ def pieces(mask: np.ndarray, clicks: Sequence[Point] = ()) -> np.ndarray:
     for number, place in enumerate(sorted(places), 1):
         seeds[place] = number
     return watershed(-depth, seeds, connectivity=2, mask=mask)
+
+
+def parts_of(rows: np.ndarray, cols: np.ndarray, prompts: Prompts) -> tuple[np.ndarray, bool]:
+    """Return the parts of an object that is given by its pixels, as :func:`pieces` finds them.
+
+    Parameters
+    ----------
+    rows, cols : ndarray
+        ``(n,)`` whole numbers: its pixels.
+    prompts : Prompts
+        Two or more positive clicks inside it say where its parts are.
+
+    Returns
+    -------
+    parts : ndarray
+        ``(n,)`` int32: the part of each pixel, from 1.
+    asked : bool
+        Whether clicks said where they are.
+    """
+    top, left, bottom, right = (int(edge) for edge in box_of(rows, cols))
+    mask = np.zeros((bottom - top, right - left), bool)
+    mask[rows - top, cols - left] = True
+    clicks = [(row, col) for row, col in clicks_on(mask.shape, (top, left), prompts) if mask[_at(row, col)]]
+    return pieces(mask, clicks)[rows - top, cols - left], len(clicks) > 1
+
+
+def clicks_on(shape: tuple[int, ...], offset: tuple[int, int], prompts: Prompts) -> list[Point]:
+    """Return the positive clicks on a mask of ``shape`` (h, w) at ``offset``, in pixels of the mask."""
+    places = zip(prompts.points, prompts.labels, strict=True)
+    moved = [(row - offset[0], col - offset[1]) for (row, col), label in places if label]
+    return [point for point in moved if all(0 <= at < size for at, size in zip(_at(*point), shape, strict=True))]
+
+
+def box_of(rows: np.ndarray, cols: np.ndarray) -> Box:
+    """Return the tight box of pixels; the far edges are exclusive."""
+    return float(rows.min()), float(cols.min()), float(rows.max() + 1), float(cols.max() + 1)
+
+
+def _at(row: float, col: float) -> tuple[int, int]:
+    """Return the pixel at a place."""
+    return round(row), round(col)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-import getpass
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, Protocol
@@ -13,27 +11,24 @@ from psygnal import Signal
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.mask_prompt import mask_logits
-from naslora_trainer.prompts import Box, Point, Prediction, Prompts
+from naslora_trainer.prompts import Prediction, Prompts
 
 from ..store import edits
 from ..store.annotations import changed_elsewhere
 from ..store.edits import Edit, Window
-from ..store.records import Annotation, ObjectInfo, Source, now
+from ..store.records import Annotation, ObjectInfo, Source, now, person
 from ..store.steps import Step, StepFiles
 from .history import History
-from .pieces import pieces
+from .pieces import clicks_on, parts_of
 from .refining import from_object, refining
+from .saving import EditStore, Saving
 from .tidy import tidied
 
 Overlap = Literal["keep", "overwrite", "background"]
 
 
-class ObjectStore(Protocol):
+class ObjectStore(EditStore, Protocol):
     """Where accepted objects are kept; :class:`naslora_napari.store.Project` is one."""
-
-    def annotation(self, name: str) -> Annotation: ...
-
-    def save(self, name: str, *changes: Edit) -> None: ...
 
     @property
     def steps(self) -> StepFiles: ...
@@ -43,8 +38,9 @@ class AnnotationSession:
     """The image that is open, what the person asks of it, and what was accepted.
 
     Nothing here waits for a model: :meth:`set_prompts` says what is asked, whoever asks the model calls :meth:`show`
-    with the answer. A change of objects is in the store before its method returns; when the store fails, prompts and
-    objects are as they were. Every change of prompts or objects is one step of :attr:`history`, over all images.
+    with the answer. A change of objects is in the store before its method returns, or waits in :attr:`saving` where
+    the disk is full, gone or read-only; when the store refuses it, prompts and objects are as they were. Every change
+    of prompts or objects is one step of :attr:`history`, over all images.
 
     Parameters
     ----------
@@ -70,6 +66,8 @@ class AnnotationSession:
         ``background`` (they keep them, from the brush as well).
     history : History
         What can be taken back and done again; it is there again when the project is opened again.
+    saving : Saving
+        What could not be saved yet.
     """
 
     prompts_changed = Signal(Prompts)
@@ -78,7 +76,7 @@ class AnnotationSession:
     labels_changed = Signal(Edit)
 
     def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+        self.saving = Saving(store)
         self.name = ""
         self._annotation = Annotation(np.zeros((0, 0), np.int32))
         self.prompts = Prompts()
@@ -94,8 +92,8 @@ class AnnotationSession:
         for step, side in ((self.history.to_redo, 0), (self.history.to_undo, 1)):  # of the last time
             if step is not None:
                 self._unfinished[step.image] = step.prompts[side]
-        #: Strokes that are in the labels, and not in the store because it failed.
-        self._unsaved: list[Edit] = []
+        #: Labels of other images, of which not all is saved.
+        self._left: dict[str, Annotation] = {}
 
     @property
     def labels(self) -> np.ndarray:
@@ -124,11 +122,19 @@ class AnnotationSession:
         """
         if self.name:
             self._unfinished[self.name] = self.prompts
+            self._left[self.name] = self._annotation
+        annotation = self.waiting(name) or annotation
+        self._left = {image: left for image, left in self._left.items() if image in self.saving.images}
         self.name = name
         self._annotation = annotation
-        self._unsaved.clear()
         self._preview(None)  # it is a mask of the image before
         self._show_prompts(self._unfinished.pop(name, Prompts()))
+
+    def waiting(self, name: str) -> Annotation | None:
+        """Return the labels of an image of which not all is in the store; None where the store has all."""
+        if name not in self.saving.images:
+            return None
+        return self._annotation if name == self.name else self._left[name]
 
     # Prompts and their answer
 
@@ -164,7 +170,7 @@ class AnnotationSession:
         """Take specks, holes and ragged edges out of the preview (see :func:`naslora_napari.live.tidy.tidied`)."""
         if self.preview is not None:
             asked = self.prompts.checked(self.labels.shape).as_clicks()  # type: ignore[arg-type]
-            clicks = _clicks_on(self.preview.mask.shape, self.preview.offset, asked)
+            clicks = clicks_on(self.preview.mask.shape, self.preview.offset, asked)
             mask = tidied(self.preview.mask, clicks)
             self._preview(replace(self.preview, mask=mask, low_res=mask_logits(mask), seen=None))
 
@@ -175,12 +181,12 @@ class AnnotationSession:
     # Objects
 
     def accept(self) -> int:
-        """Make the preview an object, on disk when this returns, and return its id.
+        """Make the preview an object, on disk when this returns or in :attr:`saving`, and return its id.
 
         Raises
         ------
         UserError
-            There is no preview, it has no free pixel, or it could not be saved.
+            There is no preview, it has no free pixel, or the store refuses it.
         """
         if self.preview is None:
             raise UserError("There is no mask to accept.", "Click on an object or draw a box around it first.")
@@ -208,16 +214,19 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            It has no free pixel, or could not be saved.
+            It has no free pixel, or the store refuses it.
         """
         prompts = replace(asked, mask=None, mask_region=None)
         info = replace(self._info("prompt", model=found.version, prompts=prompts), class_id=class_id)
-        old = self._annotation if name == self.name else annotation
+        old = self._annotation if name == self.name else self.waiting(name) or annotation
         edit, key = edits.new_object(old, name, found.mask, info, found.offset, wanted=wanted)
         if name == self.name:
             self._commit(edit)
         else:
-            self._store.save(name, edit)
+            self.saving.save(name, edit)
+            if name in self.saving.images:
+                edits.apply(old, edit)
+                self._left[name] = old
             self.history.add(Step(name, (Prompts(), Prompts()), edit))
         return key
 
@@ -227,7 +236,7 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            There is no such object, or it could not be saved.
+            There is no such object, or the store refuses it.
         """
         self._commit(edits.without_object(self._annotation, self.name, key))
 
@@ -237,7 +246,7 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            There is no such object, or it could not be saved.
+            There is no such object, or the store refuses it.
         """
         edit = edits.without_object(self._annotation, self.name, key)
         info = self.objects[key]
@@ -251,7 +260,7 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            There is no such object or class, or it could not be saved.
+            There is no such object or class, or the store refuses it.
         """
         self._commit(edits.with_class(self._annotation, self.name, key, class_id))
 
@@ -261,7 +270,7 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            There is no such object, they are the same, or it could not be saved.
+            There is no such object, they are the same, or the store refuses it.
         """
         self._commit(edits.merged(self._annotation, self.name, first, second))
 
@@ -274,21 +283,17 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            There is no such object, it has no parts, or it could not be saved.
+            There is no such object, it has no parts, or the store refuses it.
         """
         rows, cols = edits.pixels_of(self._annotation, self.name, key)
-        top, left, bottom, right = (int(edge) for edge in _box(rows, cols))
-        mask = np.zeros((bottom - top, right - left), bool)
-        mask[rows - top, cols - left] = True
-        clicks = [(row, col) for row, col in _clicks_on(mask.shape, (top, left), self.prompts) if mask[_at(row, col)]]
-        parts = pieces(mask, clicks)
+        parts, asked = parts_of(rows, cols, self.prompts)
         if parts.max() < 2:
             raise UserError(
                 f"Object {key} has no narrow place where it could be split.",
                 "Click once on each of its parts, then split it again.",
             )
-        edit = edits.parted(self._annotation, self.name, key, parts[rows - top, cols - left])
-        self._commit(edit, Prompts() if len(clicks) > 1 else None)
+        edit = edits.parted(self._annotation, self.name, key, parts)
+        self._commit(edit, Prompts() if asked else None)
         return (key, *edit.objects)
 
     def brush(self, labels: np.ndarray, window: Window | None = None) -> tuple[int, ...]:
@@ -304,35 +309,14 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            It could not be saved; the session keeps what was painted, so that the next stroke saves both.
+            The store refuses it, or the plane holds no labels.
         """
         edit = edits.painted(self._annotation, self.name, labels, self._info("brush"), window)
         if not edit.empty:
-            self._unsaved.append(edit)
+            self.saving.save(self.name, edit)
             edits.apply(self._annotation, edit)
             self.history.add(Step(self.name, (self.prompts, self.prompts), edit))
-        if self._unsaved:
-            self._save()
         return edit.ids
-
-    def neighbour(self, key: int, step: int) -> int:
-        """Return the id of the next (``step`` 1) or previous (-1) object after ``key``, around the ends; 0: none."""
-        ids = sorted(self.objects)
-        if not ids:
-            return 0
-        place = bisect.bisect_left(ids, key) if step < 0 else bisect.bisect_right(ids, key) - 1
-        return ids[(place + step) % len(ids)]
-
-    def centre(self, key: int) -> Point:
-        """Return the middle (row, col) of the box around an object.
-
-        Raises
-        ------
-        UserError
-            There is no such object.
-        """
-        row0, col0, row1, col1 = _box(*edits.pixels_of(self._annotation, self.name, key))
-        return (row0 + row1 - 1) / 2, (col0 + col1 - 1) / 2
 
     # Back and forth
 
@@ -352,7 +336,7 @@ class AnnotationSession:
         Raises
         ------
         UserError
-            The step cannot be saved, or the labels were changed elsewhere; nothing happens then.
+            The store refuses the step, or the labels were changed elsewhere; nothing happens then.
         """
         step = self.history.to_undo
         if step is not None and step.image == self.name:
@@ -377,7 +361,7 @@ class AnnotationSession:
     def _commit(self, edit: Edit, prompts: Prompts | None = None) -> None:
         """Save an edit with other prompts (None: the same) as one step, then show it."""
         step = Step(self.name, (self.prompts, self.prompts if prompts is None else prompts), edit)
-        self._save(edit)
+        self.saving.save(self.name, edit)
         self.history.add(step)
         self._show(step)
 
@@ -386,7 +370,7 @@ class AnnotationSession:
         if not edits.fits(self._annotation, step.edit):
             raise changed_elsewhere(self.name)
         if not step.edit.empty:
-            self._save(step.edit)
+            self.saving.save(self.name, step.edit)
         self._show(step)
 
     def _show(self, step: Step) -> None:
@@ -398,11 +382,6 @@ class AnnotationSession:
             self._show_prompts(step.prompts[1])
         if not step.edit.empty:
             self.labels_changed.emit(step.edit)
-
-    def _save(self, *changes: Edit) -> None:
-        """Save edits, and before them the strokes that could not be saved when they were made."""
-        self._store.save(self.name, *self._unsaved, *changes)
-        self._unsaved.clear()
 
     def _show_prompts(self, prompts: Prompts) -> None:
         self.prompts = prompts
@@ -416,28 +395,4 @@ class AnnotationSession:
             self.preview_changed.emit(prediction)
 
     def _info(self, source: Source, model: str = "", prompts: Prompts | None = None) -> ObjectInfo:
-        return ObjectInfo(self.class_id, source, model, now(), _annotator(), prompts)
-
-
-def _clicks_on(shape: tuple[int, ...], offset: tuple[int, int], prompts: Prompts) -> list[Point]:
-    """Return the positive clicks on a mask of ``shape`` (h, w) at ``offset``, in pixels of the mask."""
-    places = zip(prompts.points, prompts.labels, strict=True)
-    moved = [(row - offset[0], col - offset[1]) for (row, col), label in places if label]
-    return [point for point in moved if all(0 <= at < size for at, size in zip(_at(*point), shape, strict=True))]
-
-
-def _at(row: float, col: float) -> tuple[int, int]:
-    """Return the pixel at a place."""
-    return round(row), round(col)
-
-
-def _box(rows: np.ndarray, cols: np.ndarray) -> Box:
-    """Return the tight box of pixels; the far edges are exclusive."""
-    return float(rows.min()), float(cols.min()), float(rows.max() + 1), float(cols.max() + 1)
-
-
-def _annotator() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""
+        return ObjectInfo(self.class_id, source, model, now(), person(), prompts)

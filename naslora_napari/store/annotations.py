@@ -28,11 +28,11 @@ TEXTS = ("source", "model", "time", "annotator")
 CHUNK = 256
 Signature = tuple[int, int, int] | None
 #: The table of objects, and their prompts, may take as much memory, in bytes.
-LARGEST_TABLE = 2**30
+LARGEST_TABLE = 2**28
 
 
-def write_annotation(path: Path, image: str, annotation: Annotation) -> None:
-    """Replace the annotation file of an image, at once.
+def write_annotation(path: Path, image: str, annotation: Annotation, backup: Path | None = None) -> None:
+    """Replace the annotation file of an image, at once; the old one stays as ``backup``.
 
     Raises
     ------
@@ -46,11 +46,16 @@ def write_annotation(path: Path, image: str, annotation: Annotation) -> None:
                 plane[chunk] = annotation.labels[chunk]
         _write_table(file, *_to_table(annotation.objects))
         content = hdf5.content(file)
-    write_bytes(path, content)
+    write_bytes(path, content, backup)
 
 
 def change_annotation(
-    path: Path, image: str, edits: Sequence[Edit], complete: bool | None = None, new: tuple[int, ...] = ()
+    path: Path,
+    image: str,
+    edits: Sequence[Edit],
+    complete: bool | None = None,
+    new: tuple[int, ...] = (),
+    backup: Path | None = None,
 ) -> None:
     """Change the annotation file of an image, at once: only the chunks that are touched are packed anew.
 
@@ -66,6 +71,8 @@ def change_annotation(
         Whether every object is labelled; None: as it was.
     new : (rows, columns) or ()
         Size of an image that has no file yet; empty where there is one.
+    backup : Path or None
+        Where the old file stays.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def change_annotation(
                 table, prompts = _with_records(table, prompts, edit, image)
             _write_table(file, table, prompts)
             content = hdf5.content(file)
-    write_bytes(path, content)
+    write_bytes(path, content, backup)
 
 
 def _new_file(image: str, shape: tuple[int, ...], complete: bool) -> h5py.File:
@@ -203,10 +210,10 @@ def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, lis
         raise ValueError("not a table of objects")
     if table.shape[0] > shape[0] * shape[1] or max(table.nbytes, prompts.nbytes) > LARGEST_TABLE:
         raise ValueError("too many objects")
-    lines = prompts[()].tobytes().decode("ascii").splitlines()
-    if len(lines) != len(table):
+    text = prompts[()].tobytes()
+    if text.count(b"\n") != len(table):  # before so many lines are made of it
         raise ValueError("there is not one line of prompts for each object")
-    return table[()], lines, hdf5.flag(file, "complete"), shape
+    return table[()], text.decode("ascii").split("\n")[:-1], hdf5.flag(file, "complete"), shape
 
 
 def _is_table(dtype: np.dtype) -> bool:

@@ -15,11 +15,11 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.files import write_bytes
 from naslora_trainer.pictures import picture_size, planes_of
 
 from .names import safe_name, unique_name
 from .records import ClassInfo, ImageEntry
+from .sealing import write_sealed
 
 FILE = "project.toml"
 SCHEMA = "naslora-project"
@@ -91,18 +91,18 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
             f"{folder / FILE} cannot hold the file name {error.object[:80]!a}: it is not valid Unicode.",
             "Rename the image.",
         ) from error
-    write_bytes(folder / FILE, encoded)
+    write_sealed(folder, FILE, encoded)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Return the content of project.toml.
+def read_manifest(folder: Path, path: Path | None = None) -> Manifest:
+    """Return the content of project.toml, or of a copy at ``path``.
 
     Raises
     ------
     UserError
         It is missing, damaged, foreign or of a newer version, or a field is wrong.
     """
-    path = folder / FILE
+    path = path or folder / FILE
     content = _checked(path, _read(path))
     classes = tuple(ClassInfo(c.id, c.name, c.color) for c in content.classes)
     images = tuple(_entry(i, folder) for i in content.images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
 from dataclasses import dataclass, field
@@ -119,6 +120,14 @@ class ProjectSummary:
 def now() -> str:
     """Return the present moment, UTC, in ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def person() -> str:
+    """Return the name of who is logged in; empty where it is not known."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
 
 
 def prompts_to_json(prompts: Prompts | None) -> str:

@@ -99,7 +99,7 @@ class StepFiles:
             number = 1 + max((int(path.name.split(".")[0]) for path in self._folder.glob("[0-9]*.h5")), default=0)
             path = self._folder / f"{number:08d}{DONE}"
             temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(_to_bytes(step))
+            temporary.write_bytes(_to_bytes(step, number))
             os.replace(temporary, path)
         except (OSError, ValueError, RuntimeError) as error:
             log.warning("A step of the history could not be kept: %s", error)
@@ -116,7 +116,10 @@ class StepFiles:
                     raise ValueError("not a step")
                 if max(pixels.nbytes, record.nbytes) > LARGEST_STEP:
                     raise ValueError("too large a step")
-                step = _from_json(json.loads(record[()].tobytes()), pixels[()].astype(np.int32, copy=False))
+                found = json.loads(record[()].tobytes())
+                if str(found.get("number", "")) not in ("", path.name.split(".")[0].lstrip("0")):
+                    raise ValueError("a step of another place")
+                step = _from_json(found, pixels[()].astype(np.int32, copy=False))
                 if step.image not in self._images:
                     raise ValueError("a step on another project's image")
                 return step
@@ -137,12 +140,14 @@ class StepFiles:
             path.unlink(missing_ok=True)
 
 
-def _to_bytes(step: Step) -> bytes:
-    """Return the content of the file of a step."""
+def _to_bytes(step: Step, number: int) -> bytes:
+    """Return the content of the file of a step, with its number: it is of no use in another place."""
     edit = step.edit
     with hdf5.in_memory(SCHEMA, VERSION) as file:
         pixels = np.stack([edit.rows, edit.cols, edit.before, edit.after]).astype("<i4", copy=False)
-        record = np.frombuffer(json.dumps(_to_json(step), allow_nan=False).encode("ascii"), np.uint8)
+        record = np.frombuffer(
+            json.dumps(_to_json(step) | {"number": number}, allow_nan=False).encode("ascii"), np.uint8
+        )
         hdf5.set_packed(file, "pixels", pixels, 65536)
         hdf5.set_packed(file, "record", record, 65536)
         return hdf5.content(file)

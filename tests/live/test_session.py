@@ -207,26 +207,6 @@ def test_candidates_come_one_after_the_other(session: AnnotationSession) -> None
     assert np.array_equal(session.labels == key, masks[1])
 
 
-def test_a_full_disk_loses_nothing(
-    session: AnnotationSession, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ask(session, square(10, 20))
-    session.accept()
-    ask(session, square(40, 50))
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.replace", full)
-        with pytest.raises(UserError, match="disk"):
-            session.accept()
-    assert session.preview is not None and not session.prompts.empty
-    assert set(Project.open(project.path).annotation(session.name).objects) == {1}
-    session.accept()
-    assert set(Project.open(project.path).annotation(session.name).objects) == {1, 2}
-
-
 def test_brush_edits_are_stored(session: AnnotationSession, project: Project) -> None:
     ask(session, square(10, 20))
     session.accept()
@@ -286,30 +266,6 @@ def test_strokes_are_found_in_their_window_only(session: AnnotationSession) -> N
     painted[3, 3] = 6
     assert session.brush(painted, (slice(50, 80), slice(50, 80))) == (5,)
     assert session.brush(painted) == (6,)
-
-
-def test_a_stroke_that_could_not_be_saved_is_saved_with_the_next_step(
-    session: AnnotationSession, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    painted = session.labels.copy()
-    painted[60:70, 60:70] = 5
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.replace", full)
-        with pytest.raises(UserError, match="disk is full"):
-            session.brush(painted)
-    assert np.array_equal(session.labels, painted) and not project.annotation(session.name).objects
-    ask(session, square(10, 20))
-    session.accept()
-    found = Project.open(project.path).annotation(session.name)
-    assert np.array_equal(found.labels, session.labels) and set(found.objects) == {5, 6}
-    session.undo()
-    session.undo()
-    session.undo()
-    assert not Project.open(project.path).annotation(session.name).objects
 
 
 def test_undo_goes_on_after_a_restart(session: AnnotationSession, project: Project) -> None:
@@ -391,14 +347,3 @@ def test_clicks_say_where_an_object_is_split(session: AnnotationSession) -> None
     assert session.labels[20, 12] != session.labels[20, 27] and set(session.labels[square(10, 30)]) == set(ids)
     session.undo()
     assert session.prompts == clicks and set(session.objects) == {key}
-
-
-def test_objects_follow_each_other_around(session: AnnotationSession) -> None:
-    assert session.neighbour(0, 1) == 0
-    painted = session.labels.copy()
-    for key, start in ((2, 10), (5, 30), (9, 50)):
-        painted[start : start + 4, start : start + 8] = key
-    session.brush(painted)
-    assert [session.neighbour(key, 1) for key in (0, 2, 3, 5, 9)] == [2, 5, 5, 9, 2]
-    assert [session.neighbour(key, -1) for key in (0, 2, 3, 5, 9)] == [9, 9, 2, 2, 5]
-    assert session.centre(5) == (31.5, 33.5)

@@ -12,6 +12,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from naslora_napari.live import AnnotationSession
 from naslora_napari.store import ObjectInfo, Project
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.errors import UserError
@@ -75,3 +76,47 @@ def test_a_read_only_disk_is_said(disk: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="read-only"):
         Project.create(disk / "q", [image])
     assert not project.annotation("a").objects
+
+
+def test_the_session_goes_on_while_the_disk_takes_nothing(disk: Path, tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    iio.imwrite(image, np.zeros((64, 64), np.uint8))
+    session = AnnotationSession(Project.create(disk / "p", [image]))
+    session.open("a", Project.open(disk / "p.naslora").annotation("a"))
+
+    def paint(key: int) -> None:
+        painted = session.labels.copy()
+        painted[8 * key] = key
+        session.brush(painted)
+
+    def stored() -> set[int]:
+        return set(np.unique(Project.open(disk / "p.naslora").annotation("a").labels))
+
+    paint(1)
+    with open(disk / "ballast", "wb", buffering=0) as ballast, pytest.raises(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    paint(2)
+    assert "the disk is full" in session.saving.text and stored() == {0, 1}
+    (disk / "ballast").unlink()
+    paint(3)
+    assert not session.saving.count and stored() == {0, 1, 2, 3}
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    paint(4)
+    session.undo()
+    paint(5)
+    assert session.saving.count == 3 and "read-only" in session.saving.text and not session.saving.retry()
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    assert session.saving.retry() and stored() == {0, 1, 2, 3, 5}
+
+
+def test_a_project_on_a_read_only_disk_is_opened(disk: Path, tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    iio.imwrite(image, np.zeros((8, 8), np.uint8))
+    Project.create(disk / "p", [image])
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    project = Project.open(disk / "p.naslora", write=True)
+    (notice,) = project.take_notices()
+    assert "read-only" in notice and not project.read_only
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    assert project.add_object("a", np.ones((8, 8), bool), ObjectInfo()) == 1

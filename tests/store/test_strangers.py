@@ -37,6 +37,19 @@ def replaced(file: h5py.File, name: str, **options: object) -> None:
     file.create_dataset(name, **options)
 
 
+def linked(file: h5py.File, name: str, link: h5py.SoftLink | h5py.ExternalLink) -> None:
+    del file[name]
+    file[name] = link
+
+
+def virtual(file: h5py.File, name: str) -> None:
+    """The values of a dataset are those of another file."""
+    layout = h5py.VirtualLayout(file[name].shape, file[name].dtype)
+    layout[...] = h5py.VirtualSource("b.h5", name, file[name].shape)
+    del file[name]
+    file.create_virtual_dataset(name, layout)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -45,6 +58,11 @@ def replaced(file: h5py.File, name: str, **options: object) -> None:
         lambda f: replaced(f, "labels", data=np.eye(20, 30)),
         lambda f: replaced(f, "labels", data=np.eye(20, 29, dtype="<i4")),
         lambda f: replaced(f, "labels", shape=(20, 30), dtype="<i4", external=[("/etc/hostname", 0, 2400)]),
+        lambda f: linked(f, "labels", h5py.ExternalLink("b.h5", "/labels")),
+        lambda f: linked(f, "objects", h5py.SoftLink("/labels")),
+        lambda f: virtual(f, "labels"),
+        lambda f: replaced(f, "labels", shape=(20, 30), dtype="<i4", chunks=(2**14, 2**14), maxshape=(None, None)),
+        lambda f: replaced(f, "prompts", shape=(2**26,), dtype="u1", chunks=(2**22,), compression="gzip", fillvalue=10),
         lambda f: replaced(f, "objects", data=np.concatenate([f["objects"][()]] * 2)),
         lambda f: replaced(f, "objects", data=np.arange(3)),
         lambda f: replaced(f, "prompts", data=np.frombuffer(b'{"points": [[1, NaN]]}\n', np.uint8)),
@@ -106,7 +124,7 @@ def test_a_class_that_another_window_added_is_known(project: Project) -> None:
     [
         ('schema = "naslora-project"', 'schema = "else"', "does not describe a project"),
         ("id = 1", "id = 0", "classes.0.id"),
-        ("#", "", "classes.0.color"),
+        ('"#', '"', "classes.0.color"),
         ('name = "b"', 'name = "A"', "image name a twice"),
         ('name = "b"', 'name = "../b"', "cannot be a file name"),
         ("version = 2", "version = = 2", "is damaged"),

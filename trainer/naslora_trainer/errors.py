@@ -23,6 +23,14 @@ class UserError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+class NotSavedError(UserError):
+    """A file could not be written now; the same may well succeed later."""
+
+
+class DamagedError(UserError):
+    """A file is not what was written: cut off, changed, or another one."""
+
+
 #: What torch says, beside MemoryError, when memory runs out.
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 

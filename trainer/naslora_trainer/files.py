@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import NotSavedError, UserError
+
+log = logging.getLogger("naslora_trainer")
 
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN)
 
 
 @contextmanager
-def atomic_write(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str, backup: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends well, it replaces ``path``.
 
     The block writes the temporary file, which then is flushed to disk and renamed. After an error the
     temporary file is removed and ``path`` is what it was. The folder must exist.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    backup : Path or None
+        Where to keep what ``path`` was until now; a failure of that is logged only.
 
     Raises
     ------
@@ -33,6 +45,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
+        if backup is not None:
+            _keep(path, backup)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -44,41 +58,64 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def saving(path: Path | str) -> Iterator[Path]:
+def saving(path: Path | str, backup: Path | None = None) -> Iterator[Path]:
     """Do what :func:`atomic_write` does, with a :class:`UserError` in place of an :class:`OSError`."""
     try:
-        with atomic_write(path) as temporary:
+        with atomic_write(path, backup) as temporary:
             yield temporary
     except OSError as error:
         raise not_saved(path, error) from error
 
 
-def not_saved(path: Path | str, error: OSError) -> UserError:
+def make_folder(path: Path) -> Path:
+    """Return a folder, made where it is missing, with its name on the disk.
+
+    Raises
+    ------
+    NotSavedError
+        It cannot be made.
+    """
+    if path.is_dir():
+        return path
+    try:
+        path.mkdir(exist_ok=True)
+        with suppress(OSError):
+            _flush_folder(path.parent)
+    except OSError as error:
+        raise not_saved(path, error) from error
+    return path
+
+
+def not_saved(path: Path | str, error: OSError) -> NotSavedError:
     """Return the sentence for a file that could not be written."""
     if error.errno in FULL:
-        return UserError(
+        return NotSavedError(
             f"{path} could not be saved: the disk is full.",
             "Free some space and save again; the old file is intact.",
         )
+    if error.errno in GONE:
+        return NotSavedError(
+            f"{path} could not be saved: its folder or disk is not there.", "Connect the disk or network share again."
+        )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return UserError(
+        return NotSavedError(
             f"{path} could not be saved: the folder or disk is read-only.",
             "Allow writing there or choose another place; the old file is intact.",
         )
-    return UserError(
+    return NotSavedError(
         f"{path} could not be saved: {error.strerror or error}.", "Check the disk; the old file is intact."
     )
 
 
-def write_bytes(path: Path | str, content: bytes) -> None:
-    """Replace ``path`` by ``content`` at once.
+def write_bytes(path: Path | str, content: bytes, backup: Path | None = None) -> None:
+    """Replace ``path`` by ``content`` at once; ``backup`` is as for :func:`atomic_write`.
 
     Raises
     ------
     UserError
         The disk is full or read-only; the old file is intact.
     """
-    with saving(path) as temporary, open(temporary, "wb") as file:
+    with saving(path, backup) as temporary, open(temporary, "wb") as file:
         file.write(content)
 
 
@@ -110,6 +147,26 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path} could not be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a JSON file.", "It may be damaged; restore it from a copy.") from error
+
+
+def _keep(path: Path, backup: Path) -> None:
+    """Let ``backup`` be what ``path`` is: a second name of the same file, or a copy where there are no such names."""
+    if not path.exists():
+        return
+    temporary = backup.with_name(f".{secrets.token_hex(6)}.tmp{backup.suffix}")
+    try:
+        for folder in reversed([folder for folder in backup.parents if not folder.is_dir()]):
+            make_folder(folder)
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copy2(path, temporary)
+        os.replace(temporary, backup)
+    except (OSError, UserError) as error:
+        log.warning("%s could not be kept as a backup: %s", path, error)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)  # a rename between two names of one file does nothing at all
 
 
 def _flush(path: Path) -> None:

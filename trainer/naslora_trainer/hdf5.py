@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +13,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .errors import UserError
+from .errors import DamagedError, UserError
 
 #: A chunk of a dataset may take as much memory, in bytes.
 LARGEST_CHUNK = 64 * 2**20
+
+#: What follows the content of a sealed file: this, and the SHA-256 of all before it. HDF5 does not look there.
+SEAL = b"naslora sealed: "
+_SEALED = len(SEAL) + hashlib.sha256().digest_size
+#: Where superblocks of version 2 and later say how long the content is.
+_END_OF_CONTENT = slice(28, 36)
 
 #: What h5py and numpy raise on damaged files.
 DAMAGE = (
@@ -46,15 +54,18 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
 
     Raises
     ------
+    DamagedError
+        Here or in the block: the file is missing, foreign or damaged.
     UserError
-        Here or in the block: the file is missing, foreign, damaged or of a newer version.
+        It is of a newer version, or may not be read.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist.")
+        raise DamagedError(f"{path} does not exist.")
     try:
+        _check_seal(path)
         with h5py.File(path, "r", locking=False) as file:
             if text(file, "schema") != schema:
-                raise UserError(f"{path} is not a {kind} of naslora-napari.")
+                raise DamagedError(f"{path} is not {_a(kind)} of naslora-napari.")
             found = whole(file, "version")
             if found > version:
                 raise UserError(
@@ -65,9 +76,13 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
     except PermissionError as error:
         raise UserError(f"{path} may not be read.", "Check the permissions of the file.") from error
     except DAMAGE as error:
-        raise UserError(
-            f"{path} is damaged or not a {kind}.", "Restore it from a copy; the file was left as it is."
+        raise DamagedError(
+            f"{path} is damaged or not {_a(kind)}.", "Restore it from a copy; the file was left as it is."
         ) from error
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def create(path: Path | str, schema: str, version: int, **options: Any) -> h5py.File:
@@ -89,9 +104,39 @@ def in_memory(schema: str, version: int) -> h5py.File:
 
 
 def content(file: h5py.File) -> bytes:
-    """Return the bytes of a file in memory."""
+    """Return the bytes of a file in memory, sealed: whatever changes in them is noticed by :func:`reading`."""
     file.flush()
-    return bytes(file.id.get_file_image())
+    image = bytes(file.id.get_file_image())
+    return b"".join((image, SEAL, hashlib.sha256(image).digest()))
+
+
+def _check_seal(path: Path) -> None:
+    """Check that a sealed file is what was written.
+
+    A file without a seal is of an older version, or another program changed it: HDF5 cuts off what follows its content
+    when it closes a file. So only a file that ends with its content may be without.
+
+    Raises
+    ------
+    ValueError, OSError
+        It is not, or what follows the content is no seal.
+    """
+    size = os.path.getsize(path)
+    digest, left = hashlib.sha256(), max(0, size - _SEALED)
+    with open(path, "rb") as file:
+        start = file.read(_END_OF_CONTENT.stop)
+        file.seek(left)
+        end = file.read(_SEALED)
+        if not end.startswith(SEAL):
+            if len(start) > 8 and start[8] in (2, 3) and size > int.from_bytes(start[_END_OF_CONTENT], "little"):
+                raise ValueError("the seal is damaged")
+            return
+        file.seek(0)
+        while left and (part := file.read(min(left, 2**20))):
+            digest.update(part)
+            left -= len(part)
+    if left or digest.digest() != end[len(SEAL) :]:
+        raise ValueError("the content does not fit the seal")
 
 
 def packed(parent: h5py.Group, name: str, dtype: np.dtype, shape: tuple[int, ...], chunk: int) -> h5py.Dataset:

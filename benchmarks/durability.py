@@ -1,0 +1,139 @@
+"""Is every label still there? After kills at random moments, and with damaged files; and what that costs.
+
+python benchmarks/durability.py [--kills N] [--mutations N] [--images N] [--json] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+
+from killing import kill, propose
+from machine import machine
+from mutating import mutate
+from naslora_napari.live import AnnotationSession
+from naslora_napari.store import Annotation, ObjectInfo, Project
+from naslora_napari.store.annotations import write_annotation
+from naslora_trainer.data import areas_in
+
+#: Accepting is timed on an image of this side, which has so many objects.
+SIDE, OBJECTS, ACCEPTS = 2048, 500, 100
+#: Objects of each image of the large project.
+OBJECTS_EACH = 20
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--mutations", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=5000, help="of the project that is opened")
+    parser.add_argument("--accepts", type=int, default=ACCEPTS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="JSON only")
+    parser.add_argument("--out", type=Path, help="a file for the JSON")
+    options = parser.parse_args()
+    document = measure(options.kills, options.mutations, options.images, options.accepts, options.seed)
+    text = json.dumps(document, indent=2)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+    print(text if options.json else table(document))
+    sys.exit(0 if sound(document) else 1)
+
+
+def measure(kills: int, mutations: int, images: int, accepts: int, seed: int) -> dict[str, Any]:
+    """Return what is asked for, with the machine."""
+    document: dict[str, Any] = {}
+    for part in (
+        lambda folder: kill(folder, kills, seed),
+        lambda folder: mutate(folder, mutations, seed),
+        lambda folder: time_accepts(folder, accepts),
+        lambda folder: time_opening(folder, images),
+    ):
+        with tempfile.TemporaryDirectory(prefix="naslora-durability-") as folder:
+            document |= part(Path(folder))
+    return document | {"seed": seed, "machine": machine()}
+
+
+def sound(document: dict[str, Any]) -> bool:
+    """Return whether nothing was lost, unreadable, silently wrong, crashed or hanging."""
+    return not any(document[key] for key in ("lost", "unreadable", "crashes_or_hangs", "silent_wrong"))
+
+
+def time_accepts(folder: Path, accepts: int) -> dict[str, float]:
+    """Return how long it takes until an accepted object is on disk, p50 and p95 in ms, on a large image."""
+    iio.imwrite(folder / "large.png", np.zeros((SIDE, SIDE), np.uint8))
+    project = Project.create(folder / "p", [folder / "large.png"])
+    session = AnnotationSession(project)
+    project.import_labels("large", _squares(SIDE, OBJECTS), complete=False)
+    session.open("large", project.annotation("large"))
+    drawn = np.random.default_rng(0)
+    times: list[float] = []
+    while len(times) < accepts:
+        row, col = drawn.integers(0, SIDE - 40, 2)
+        mask = np.zeros((SIDE, SIDE), bool)
+        mask[row : row + 30, col : col + 40] = True
+        if not (mask & (session.labels == 0)).any():
+            continue
+        propose(session, mask)
+        started = time.perf_counter()
+        session.accept()
+        times.append(1e3 * (time.perf_counter() - started))
+    project.close()
+    p50, p95 = np.percentile(times, (50, 95))
+    return {"accept_ms_p50": round(float(p50), 1), "accept_ms_p95": round(float(p95), 1)}
+
+
+def time_opening(folder: Path, images: int) -> dict[str, Any]:
+    """Return in how many seconds a project of many images is open, its objects counted and one image's labels read."""
+    tile, labels = np.zeros((256, 256), np.uint8), _squares(256, OBJECTS_EACH)
+    iio.imwrite(folder / "000000.png", tile)
+    paths = [folder / f"{number:06d}.png" for number in range(images)]
+    for path in paths[1:]:
+        path.write_bytes(paths[0].read_bytes())
+    project = Project.create(folder / "p", paths)
+    info = ObjectInfo(time="2026-01-01T00:00:00+00:00")
+    annotation = Annotation(labels, dict.fromkeys(areas_in(labels), info), True)
+    (project.path / "annotations").mkdir()
+    for image in project.images:
+        write_annotation(project.path / "annotations" / f"{image.name}.h5", image.name, annotation)
+    times = []
+    for _ in range(2):
+        started = time.perf_counter()
+        opened = Project.open(project.path, write=True)
+        summary = opened.summary()
+        opened.annotation(opened.images[0].name)
+        times.append(round(time.perf_counter() - started, 2))
+        opened.close()
+    counts = {"open_images": summary.images, "open_objects": summary.objects}
+    return counts | {"open_5000_s": times[0], "open_again_s": times[1]}
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    names = [key for key in document if key not in ("machine", "failures")]
+    lines = ["| figure | |", "|---|---|", *(f"| {name} | {document[name]} |" for name in names)]
+    return "\n".join([*lines, "", *document["failures"], json.dumps(document["machine"])])
+
+
+def _squares(side: int, count: int) -> np.ndarray:
+    """Return a plane of ``count`` squares in rows."""
+    labels = np.zeros((side, side), np.int32)
+    across = int(np.ceil(np.sqrt(count)))
+    step = side // across
+    for key in range(1, count + 1):
+        row, col = divmod(key - 1, across)
+        labels[row * step : row * step + step // 2, col * step : col * step + step // 2] = key
+    return labels
+
+
+if __name__ == "__main__":
+    main()
