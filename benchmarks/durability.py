@@ -22,6 +22,7 @@ from mutating import mutate
 from naslora_napari.live import AnnotationSession
 from naslora_napari.store import Annotation, ObjectInfo, Project
 from naslora_napari.store.annotations import write_annotation
+from naslora_napari.store.records import Marks
 from naslora_trainer.data import areas_in
 
 #: Accepting is timed on an image of this side, which has so many objects.
@@ -101,7 +102,7 @@ def time_opening(folder: Path, images: int) -> dict[str, Any]:
         path.write_bytes(paths[0].read_bytes())
     project = Project.create(folder / "p", paths)
     info = ObjectInfo(time="2026-01-01T00:00:00+00:00")
-    annotation = Annotation(labels, dict.fromkeys(areas_in(labels), info), True)
+    annotation = Annotation(labels, dict.fromkeys(areas_in(labels), info), Marks(complete=True))
     (project.path / "annotations").mkdir()
     for image in project.images:
         write_annotation(project.path / "annotations" / f"{image.name}.h5", image.name, annotation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,8 @@ from .edits import Edit
 from .records import Annotation, ImageStatus, Marks, ObjectInfo, Review, Source, prompts_from_json, prompts_to_json
 
 SCHEMA = "naslora-annotation"
-#: 2 has strokes among the prompts, 3 an outline, 4 regions of interest, notes, skipped images, reviews; older ones are read.
+#: 2 has strokes among the prompts, 3 an outline, 4 regions of interest, notes, skipped images and reviews; older ones
+#: are read.
 VERSION = 4
 KIND = "annotation file"
 
@@ -28,7 +29,6 @@ TEXTS = ("source", "model", "time", "annotator", "review")
 #: Columns that the first three versions do not have.
 LATER_TEXTS = ("review",)
 CHUNK = 256
-Signature = tuple[int, int, int] | None
 #: The table of objects, and their prompts, may take as much memory, in bytes.
 LARGEST_TABLE = 2**28
 
@@ -55,7 +55,7 @@ def change_annotation(
     path: Path,
     image: str,
     edits: Sequence[Edit],
-    marks: Marks | None = None,
+    remark: Callable[[Marks], Marks] = lambda marks: marks,
     new: tuple[int, ...] = (),
     backup: Path | None = None,
 ) -> ImageStatus:
@@ -71,8 +71,8 @@ def change_annotation(
         Name of the image.
     edits : sequence of Edit
         One after the other.
-    marks : Marks or None
-        What the person says about the image as a whole; None: as it was.
+    remark : callable
+        Returns what the person says about the image as a whole; it gets what they said before.
     new : (rows, columns) or ()
         Size of an image that has no file yet; empty where there is one.
     backup : Path or None
@@ -86,7 +86,7 @@ def change_annotation(
     """
     with nullcontext() if new else hdf5.reading(path, KIND, SCHEMA, VERSION) as old:
         table, prompts, was, shape = (*_to_table({}), Marks(), new) if old is None else _read_head(old, path, image)
-        marks = was if marks is None else marks
+        marks = _checked(remark(was), shape, image)
         with _new_file(image, shape, marks) as file:
             if old is not None:
                 source = hdf5.dataset(old, "labels", np.dtype("<i4"), shape)
@@ -100,6 +100,13 @@ def change_annotation(
             content = hdf5.content(file)
     write_bytes(path, content, backup)
     return _status(table, marks)
+
+
+def _checked(marks: Marks, shape: tuple[int, ...], image: str) -> Marks:
+    """Return marks of an image of ``shape`` whose regions of interest lie in it."""
+    if not are_rois(marks.rois, shape):
+        raise UserError(f"A labelled area is not inside the image '{image}'.", "Draw it anew.")
+    return marks
 
 
 def _new_file(image: str, shape: tuple[int, ...], marks: Marks) -> h5py.File:
@@ -162,15 +169,15 @@ def changed_elsewhere(image: str) -> UserError:
     )
 
 
-def read_annotation(path: Path, image: str, shape: tuple[int, int]) -> Annotation:
-    """Return the annotation of an image of ``shape`` (rows, columns).
+def read_annotation(path: Path, image: str, shape: tuple[int, int], content: bytes | None = None) -> Annotation:
+    """Return the annotation of an image of ``shape`` (rows, columns); ``content``: of the file as it was.
 
     Raises
     ------
     UserError
         The file is damaged, foreign, of a newer version, of another image or of another size.
     """
-    with hdf5.reading(path, KIND, SCHEMA, VERSION) as file:
+    with hdf5.reading(path, KIND, SCHEMA, VERSION, content) as file:
         table, prompts, marks, stored = _read_head(file, path, image)
         objects = _from_table(table, prompts)
         if stored != shape:
@@ -203,15 +210,6 @@ def _status(table: np.ndarray, marks: Marks) -> ImageStatus:
     return ImageStatus(len(table), int(np.count_nonzero(table["review"] == b"doubtful")), marks)
 
 
-def signature_of(path: Path) -> Signature:
-    """Return what changes when a file is replaced; None where it is missing."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
 def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, list[str], Marks, tuple[int, int]]:
     """Return the table of objects, the lines of their prompts, the marks and the shape of an open file.
 
@@ -223,7 +221,7 @@ def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, lis
     table = hdf5.dataset(file, "objects", None, None)
     prompts = hdf5.dataset(file, "prompts", np.dtype(np.uint8), None)
     older = hdf5.whole(file, "version") < 4
-    names = (*NUMBERS, *TEXTS[:-len(LATER_TEXTS)]) if older else (*NUMBERS, *TEXTS)
+    names = (*NUMBERS, *TEXTS[: -len(LATER_TEXTS)]) if older else (*NUMBERS, *TEXTS)
     if table.ndim != 1 or prompts.ndim != 1 or not _is_table(table.dtype, names):
         raise ValueError("not a table of objects")
     if table.shape[0] > shape[0] * shape[1] or max(table.nbytes, prompts.nbytes) > LARGEST_TABLE:
@@ -270,7 +268,10 @@ def _to_table(objects: Mapping[int, ObjectInfo]) -> tuple[np.ndarray, list[str]]
     rows: list[tuple[Any, ...]] = [
         (key, info.class_id, *(_encoded(getattr(info, name)) for name in TEXTS)) for key, info in ordered
     ]
-    widths = [max((len(row[column]) for row in rows), default=1) or 1 for column in range(len(NUMBERS), len(NUMBERS) + len(TEXTS))]
+    widths = [
+        max((len(row[column]) for row in rows), default=1) or 1
+        for column in range(len(NUMBERS), len(NUMBERS) + len(TEXTS))
+    ]
     return np.array(rows, _table_type(widths)), [prompts_to_json(info.prompts) for _, info in ordered]
 
 

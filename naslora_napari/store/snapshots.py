@@ -32,7 +32,9 @@ def training_images(
     boxes = [(float(r0), float(c0), float(r1), float(c1)) for r0, c0, r1, c1 in boxes_in(labels).values()]
     regions = regions_around(picture.shape, boxes, frame)
     if len(regions) == 1 and regions[0].side == max(picture.shape):
-        return [TrainingImage(name, picture.whole(), labels, marks.complete, "" if source == name else source, marks.rois)]
+        return [
+            TrainingImage(name, picture.whole(), labels, marks.complete, "" if source == name else source, marks.rois)
+        ]
     found = []
     for region in regions:
         pixels = picture.rgb8(region.window, MOST_SEEN)

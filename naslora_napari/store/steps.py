@@ -177,7 +177,15 @@ def _info_to_json(info: ObjectInfo | None) -> list[Any] | None:
     """Return a record as JSON values."""
     if info is None:
         return None
-    return [info.class_id, info.source, info.model, info.time, info.annotator, prompts_to_json(info.prompts), info.review]
+    return [
+        info.class_id,
+        info.source,
+        info.model,
+        info.time,
+        info.annotator,
+        prompts_to_json(info.prompts),
+        info.review,
+    ]
 
 
 def _info_from_json(values: Any) -> ObjectInfo | None:

@@ -127,7 +127,9 @@ def test_pixels_that_nobody_looked_at_give_no_gradient() -> None:
     for i, col in enumerate((40, 120, 200)):
         labels[40:60, col : col + 20] = i + 1
     elsewhere = np.s_[:, :, 150:, :]
-    frames = {complete: Frame(labels, np.array([1, 2, 3]), np.full(labels.shape, complete)) for complete in (False, True)}
+    frames = {
+        complete: Frame(labels, np.array([1, 2, 3]), np.full(labels.shape, complete)) for complete in (False, True)
+    }
     pushed = {}
     for complete, frame in frames.items():
         batch = plan_prompts(frame, config(scribble_share=0.0), np.random.default_rng(0)).first

@@ -108,7 +108,10 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = [
         TrainingImage(
-            f"bild ä {i}", rng.integers(0, 255, (9, 5 + i, 3)).astype(np.uint8), np.eye(9, 5 + i, dtype=np.int32), i > 0,
+            f"bild ä {i}",
+            rng.integers(0, 255, (9, 5 + i, 3)).astype(np.uint8),
+            np.eye(9, 5 + i, dtype=np.int32),
+            i > 0,
             f"bild {i // 2}",
             ((0, 1, 9, 5), (2, 2, 3, 3))[:i],
         )
