@@ -380,6 +380,7 @@ class Project(ListedImages):
 
     def _training_images(self, frame: int) -> Iterator[TrainingImage]:
         """Yield what a training learns from: all labels as they were at one moment, whatever is saved meanwhile."""
+        self.refresh()  # which may take long, and then does not hold anybody up
         with self._lock:  # the files are small, and are unpacked later
             for error in self.refresh().values():
                 raise error

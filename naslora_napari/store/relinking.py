@@ -34,6 +34,19 @@ class Relinked:
     missing: tuple[str, ...]
     cut_short: bool = False
 
+    @property
+    def text(self) -> str:
+        """What became of them, for a person."""
+        if not (self.found or self.missing):
+            return "No image is missing."
+        sentences = [f"Found again: {len(self.found)} of {len(self.found) + len(self.missing)} missing images."]
+        if self.missing:
+            more = f" and {len(self.missing) - 3} more" if len(self.missing) > 3 else ""
+            sentences.append(f"Not found: {', '.join(self.missing[:3])}{more}.")
+        if self.cut_short:
+            sentences.append("The folder holds too much to look at all of it; choose one that is closer to the images.")
+        return " ".join(sentences)
+
 
 def found_again(lost: Sequence[ImageEntry], folder: Path, most: int = MOST_ENTRIES) -> Relinked:
     """Look for images in a folder and those in it; links are not followed.
