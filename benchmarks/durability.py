@@ -20,14 +20,13 @@ from killing import kill, propose
 from machine import machine
 from mutating import mutate
 from naslora_napari.live import AnnotationSession
-from naslora_napari.store import Annotation, ObjectInfo, Project
-from naslora_napari.store.annotations import write_annotation
-from naslora_trainer.data import areas_in
+from naslora_napari.store import Project
+from projects import make_project, squares
 
 #: Accepting is timed on an image of this side, which has so many objects.
 SIDE, OBJECTS, ACCEPTS = 2048, 500, 100
 #: Objects of each image of the large project.
-OBJECTS_EACH = 20
+OBJECTS_EACH = 23
 
 
 def main() -> None:
@@ -73,7 +72,7 @@ def time_accepts(folder: Path, accepts: int) -> dict[str, float]:
     iio.imwrite(folder / "large.png", np.zeros((SIDE, SIDE), np.uint8))
     project = Project.create(folder / "p", [folder / "large.png"])
     session = AnnotationSession(project)
-    project.import_labels("large", _squares(SIDE, OBJECTS), complete=False)
+    project.import_labels("large", squares(SIDE, OBJECTS), complete=False)
     session.open("large", project.annotation("large"))
     drawn = np.random.default_rng(0)
     times: list[float] = []
@@ -94,21 +93,11 @@ def time_accepts(folder: Path, accepts: int) -> dict[str, float]:
 
 def time_opening(folder: Path, images: int) -> dict[str, Any]:
     """Return in how many seconds a project of many images is open, its objects counted and one image's labels read."""
-    tile, labels = np.zeros((256, 256), np.uint8), _squares(256, OBJECTS_EACH)
-    iio.imwrite(folder / "000000.png", tile)
-    paths = [folder / f"{number:06d}.png" for number in range(images)]
-    for path in paths[1:]:
-        path.write_bytes(paths[0].read_bytes())
-    project = Project.create(folder / "p", paths)
-    info = ObjectInfo(time="2026-01-01T00:00:00+00:00")
-    annotation = Annotation(labels, dict.fromkeys(areas_in(labels), info), True)
-    (project.path / "annotations").mkdir()
-    for image in project.images:
-        write_annotation(project.path / "annotations" / f"{image.name}.h5", image.name, annotation)
+    path = make_project(folder, images, OBJECTS_EACH)
     times = []
     for _ in range(2):
         started = time.perf_counter()
-        opened = Project.open(project.path, write=True)
+        opened = Project.open(path, write=True)
         summary = opened.summary()
         opened.annotation(opened.images[0].name)
         times.append(round(time.perf_counter() - started, 2))
@@ -122,17 +111,6 @@ def table(document: dict[str, Any]) -> str:
     names = [key for key in document if key not in ("machine", "failures")]
     lines = ["| figure | |", "|---|---|", *(f"| {name} | {document[name]} |" for name in names)]
     return "\n".join([*lines, "", *document["failures"], json.dumps(document["machine"])])
-
-
-def _squares(side: int, count: int) -> np.ndarray:
-    """Return a plane of ``count`` squares in rows."""
-    labels = np.zeros((side, side), np.int32)
-    across = int(np.ceil(np.sqrt(count)))
-    step = side // across
-    for key in range(1, count + 1):
-        row, col = divmod(key - 1, across)
-        labels[row * step : row * step + step // 2, col * step : col * step + step // 2] = key
-    return labels
 
 
 if __name__ == "__main__":

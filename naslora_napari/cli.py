@@ -117,6 +117,22 @@ def new(
 
 
 @app.command()
+def relink(
+    project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
+    folder: Annotated[Path, typer.Argument(help="where to look for images that were moved, sub-folders included")],
+    as_json: Json = False,
+) -> None:
+    """Find images again that were moved, by what is in them; exit code 1 if some are still missing."""
+    from .store import Project
+
+    found = Project.open(project).relink(folder)
+    result = {"found": {name: str(path) for name, path in found.found.items()}, "missing": list(found.missing)}
+    _print(result | {"cut_short": found.cut_short}, as_json, found.text)
+    if found.missing:
+        raise typer.Exit(1)
+
+
+@app.command()
 def finetune(
     project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
     method: Method = Method.nas_lora,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -11,22 +11,24 @@ import h5py
 import numpy as np
 
 from naslora_trainer import hdf5
-from naslora_trainer.data import areas_in
+from naslora_trainer.data import MOST_ROIS, are_rois, areas_in, to_rois
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_bytes
 
 from .edits import Edit
-from .records import Annotation, ObjectInfo, Source, prompts_from_json, prompts_to_json
+from .records import Annotation, ImageStatus, Marks, ObjectInfo, Review, Source, prompts_from_json, prompts_to_json
 
 SCHEMA = "naslora-annotation"
-#: 2 has strokes among the prompts, 3 an outline; older ones are still read.
-VERSION = 3
+#: 2 has strokes among the prompts, 3 an outline, 4 regions of interest, notes, skipped images and reviews; older ones
+#: are read.
+VERSION = 4
 KIND = "annotation file"
 
 NUMBERS = ("id", "class")
-TEXTS = ("source", "model", "time", "annotator")
+TEXTS = ("source", "model", "time", "annotator", "review")
+#: Columns that the first three versions do not have.
+LATER_TEXTS = ("review",)
 CHUNK = 256
-Signature = tuple[int, int, int] | None
 #: The table of objects, and their prompts, may take as much memory, in bytes.
 LARGEST_TABLE = 2**28
 
@@ -39,7 +41,7 @@ def write_annotation(path: Path, image: str, annotation: Annotation, backup: Pat
     UserError
         The disk is full or read-only; the old file is intact.
     """
-    with _new_file(image, annotation.labels.shape, annotation.complete) as file:
+    with _new_file(image, annotation.labels.shape, annotation.marks) as file:
         plane = hdf5.packed(file, "labels", np.dtype("<i4"), annotation.labels.shape, CHUNK)
         for chunk in plane.iter_chunks() if annotation.objects else ():
             if annotation.labels[chunk].any():  # what is not written is 0
@@ -53,11 +55,13 @@ def change_annotation(
     path: Path,
     image: str,
     edits: Sequence[Edit],
-    complete: bool | None = None,
+    remark: Callable[[Marks], Marks] = lambda marks: marks,
     new: tuple[int, ...] = (),
     backup: Path | None = None,
-) -> None:
-    """Change the annotation file of an image, at once: only the chunks that are touched are packed anew.
+) -> ImageStatus:
+    """Change the annotation file of an image, at once, and return what lists tell of it then.
+
+    Only the chunks that are touched are packed anew.
 
     Parameters
     ----------
@@ -67,8 +71,8 @@ def change_annotation(
         Name of the image.
     edits : sequence of Edit
         One after the other.
-    complete : bool or None
-        Whether every object is labelled; None: as it was.
+    remark : callable
+        Returns what the person says about the image as a whole; it gets what they said before.
     new : (rows, columns) or ()
         Size of an image that has no file yet; empty where there is one.
     backup : Path or None
@@ -81,8 +85,9 @@ def change_annotation(
         old file is intact.
     """
     with nullcontext() if new else hdf5.reading(path, KIND, SCHEMA, VERSION) as old:
-        table, prompts, was, shape = (*_to_table({}), False, new) if old is None else _read_head(old, path, image)
-        with _new_file(image, shape, was if complete is None else complete) as file:
+        table, prompts, was, shape = (*_to_table({}), Marks(), new) if old is None else _read_head(old, path, image)
+        marks = _checked(remark(was), shape, image)
+        with _new_file(image, shape, marks) as file:
             if old is not None:
                 source = hdf5.dataset(old, "labels", np.dtype("<i4"), shape)
                 old.copy(source, file, "labels", without_attrs=True)  # chunk by chunk: what is replaced leaves no gap
@@ -94,14 +99,24 @@ def change_annotation(
             _write_table(file, table, prompts)
             content = hdf5.content(file)
     write_bytes(path, content, backup)
+    return _status(table, marks)
 
 
-def _new_file(image: str, shape: tuple[int, ...], complete: bool) -> h5py.File:
-    """Return a file in memory, without datasets."""
+def _checked(marks: Marks, shape: tuple[int, ...], image: str) -> Marks:
+    """Return marks of an image of ``shape`` whose regions of interest lie in it."""
+    if not are_rois(marks.rois, shape):
+        raise UserError(f"A labelled area is not inside the image '{image}'.", "Draw it anew.")
+    return marks
+
+
+def _new_file(image: str, shape: tuple[int, ...], marks: Marks) -> h5py.File:
+    """Return a file in memory, with all that does not depend on the objects."""
     file = hdf5.in_memory(SCHEMA, VERSION)
     hdf5.set_text(file, "image", image)
     file.attrs["rows"], file.attrs["columns"] = shape
-    file.attrs["complete"] = np.bool_(complete)
+    file.attrs["complete"], file.attrs["skipped"] = np.bool_(marks.complete), np.bool_(marks.skipped)
+    hdf5.set_text(file, "note", _encoded(marks.note).decode())
+    hdf5.set_packed(file, "rois", np.array(marks.rois, "<i4").reshape(-1, 4), 4096)
     return file
 
 
@@ -154,16 +169,16 @@ def changed_elsewhere(image: str) -> UserError:
     )
 
 
-def read_annotation(path: Path, image: str, shape: tuple[int, int]) -> Annotation:
-    """Return the annotation of an image of ``shape`` (rows, columns).
+def read_annotation(path: Path, image: str, shape: tuple[int, int], content: bytes | None = None) -> Annotation:
+    """Return the annotation of an image of ``shape`` (rows, columns); ``content``: of the file as it was.
 
     Raises
     ------
     UserError
         The file is damaged, foreign, of a newer version, of another image or of another size.
     """
-    with hdf5.reading(path, KIND, SCHEMA, VERSION) as file:
-        table, prompts, complete, stored = _read_head(file, path, image)
+    with hdf5.reading(path, KIND, SCHEMA, VERSION, content) as file:
+        table, prompts, marks, stored = _read_head(file, path, image)
         objects = _from_table(table, prompts)
         if stored != shape:
             raise UserError(
@@ -174,11 +189,11 @@ def read_annotation(path: Path, image: str, shape: tuple[int, int]) -> Annotatio
         areas = areas_in(labels) if labels.min() >= 0 else {}
         if list(areas) != sorted(objects):
             raise ValueError("the table of objects does not fit the labels")
-        return Annotation(labels, objects, complete, areas)
+        return Annotation(labels, objects, marks, areas)
 
 
-def read_counts(path: Path, image: str) -> tuple[int, bool]:
-    """Return how many objects an annotation file has and whether it is complete, without reading its labels.
+def read_status(path: Path, image: str) -> ImageStatus:
+    """Return what lists tell of an image, without reading its labels.
 
     Raises
     ------
@@ -186,41 +201,65 @@ def read_counts(path: Path, image: str) -> tuple[int, bool]:
         The file is damaged, foreign, of a newer version or of another image.
     """
     with hdf5.reading(path, KIND, SCHEMA, VERSION) as file:
-        table, _, complete, _ = _read_head(file, path, image)
-        return len(table), complete
+        table, _, marks, _ = _read_head(file, path, image)
+        return _status(table, marks)
 
 
-def signature_of(path: Path) -> Signature:
-    """Return what changes when a file is replaced; None where it is missing."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _status(table: np.ndarray, marks: Marks) -> ImageStatus:
+    """Return what lists tell of an image with a table of objects."""
+    return ImageStatus(len(table), int(np.count_nonzero(table["review"] == b"doubtful")), marks)
 
 
-def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, list[str], bool, tuple[int, int]]:
-    """Return the table of objects, the lines of their prompts, the completeness and the shape of an open file."""
+def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, list[str], Marks, tuple[int, int]]:
+    """Return the table of objects, the lines of their prompts, the marks and the shape of an open file.
+
+    The table is that of the newest version, whatever the version of the file.
+    """
     if hdf5.text(file, "image") != image:
         raise UserError(f"{path} belongs to another image.", "Restore the file from a copy.")
     shape = hdf5.whole(file, "rows"), hdf5.whole(file, "columns")
     table = hdf5.dataset(file, "objects", None, None)
     prompts = hdf5.dataset(file, "prompts", np.dtype(np.uint8), None)
-    if table.ndim != 1 or prompts.ndim != 1 or not _is_table(table.dtype):
+    older = hdf5.whole(file, "version") < 4
+    names = (*NUMBERS, *TEXTS[: -len(LATER_TEXTS)]) if older else (*NUMBERS, *TEXTS)
+    if table.ndim != 1 or prompts.ndim != 1 or not _is_table(table.dtype, names):
         raise ValueError("not a table of objects")
     if table.shape[0] > shape[0] * shape[1] or max(table.nbytes, prompts.nbytes) > LARGEST_TABLE:
         raise ValueError("too many objects")
     text = prompts[()].tobytes()
     if text.count(b"\n") != len(table):  # before so many lines are made of it
         raise ValueError("there is not one line of prompts for each object")
-    return table[()], text.decode("ascii").split("\n")[:-1], hdf5.flag(file, "complete"), shape
+    lines = text.decode("ascii").split("\n")[:-1]
+    if older:
+        return _with_later_columns(table[()]), lines, Marks(hdf5.flag(file, "complete")), shape
+    return table[()], lines, _read_marks(file, shape), shape
 
 
-def _is_table(dtype: np.dtype) -> bool:
-    """Return whether a type is that of the table of objects."""
-    if dtype.names != (*NUMBERS, *TEXTS):
+def _read_marks(file: h5py.File, shape: tuple[int, int]) -> Marks:
+    """Return what the person says about an image of ``shape`` as a whole."""
+    stored = hdf5.dataset(file, "rois", np.dtype("<i4"), None)
+    if stored.ndim != 2 or stored.shape[1] != 4 or len(stored) > MOST_ROIS:
+        raise ValueError("not regions of interest")
+    rois = to_rois(stored[()])
+    if not are_rois(rois, shape):
+        raise ValueError("a region is not inside the image")
+    return Marks(hdf5.flag(file, "complete"), hdf5.flag(file, "skipped"), hdf5.text(file, "note"), rois)
+
+
+def _is_table(dtype: np.dtype, names: tuple[str, ...]) -> bool:
+    """Return whether a type is that of the table of objects, with columns ``names``."""
+    if dtype.names != names:
         return False
-    return all(dtype[name] == np.dtype("<i4") for name in NUMBERS) and all(dtype[name].kind == "S" for name in TEXTS)
+    return all(dtype[name] == np.dtype("<i4") if name in NUMBERS else dtype[name].kind == "S" for name in names)
+
+
+def _with_later_columns(table: np.ndarray) -> np.ndarray:
+    """Return a table of objects of the first versions as it is now; the new columns are empty."""
+    widths = [1 if name in LATER_TEXTS else table.dtype[name].itemsize for name in TEXTS]
+    whole = np.zeros(len(table), _table_type(widths))
+    for name in table.dtype.names or ():
+        whole[name] = table[name]
+    return whole
 
 
 def _to_table(objects: Mapping[int, ObjectInfo]) -> tuple[np.ndarray, list[str]]:
@@ -229,7 +268,10 @@ def _to_table(objects: Mapping[int, ObjectInfo]) -> tuple[np.ndarray, list[str]]
     rows: list[tuple[Any, ...]] = [
         (key, info.class_id, *(_encoded(getattr(info, name)) for name in TEXTS)) for key, info in ordered
     ]
-    widths = [max((len(row[column]) for row in rows), default=1) or 1 for column in range(2, 6)]
+    widths = [
+        max((len(row[column]) for row in rows), default=1) or 1
+        for column in range(len(NUMBERS), len(NUMBERS) + len(TEXTS))
+    ]
     return np.array(rows, _table_type(widths)), [prompts_to_json(info.prompts) for _, info in ordered]
 
 
@@ -251,7 +293,7 @@ def _from_table(table: np.ndarray, prompts: list[str]) -> dict[int, ObjectInfo]:
         key = int(row["id"])
         if key < 1 or key in objects:
             raise ValueError("ids are not unique and positive")
-        source, model, time, annotator = (bytes(row[name]).decode("utf-8") for name in TEXTS)
-        kind = cast(Source, source)  # which ObjectInfo checks
-        objects[key] = ObjectInfo(int(row["class"]), kind, model, time, annotator, prompts_from_json(line))
+        source, model, time, annotator, review = (bytes(row[name]).decode("utf-8") for name in TEXTS)
+        kind, looked = cast(Source, source), cast(Review, review)  # which ObjectInfo checks
+        objects[key] = ObjectInfo(int(row["class"]), kind, model, time, annotator, prompts_from_json(line), looked)
     return objects

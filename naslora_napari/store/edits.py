@@ -12,7 +12,7 @@ from naslora_trainer.errors import UserError
 from naslora_trainer.images import LARGEST_LABEL, to_labels
 from naslora_trainer.prompts import extent
 
-from .records import Annotation, ObjectInfo
+from .records import Annotation, ObjectInfo, Review
 
 Window = tuple[slice, slice]
 #: Objects are looked for in bands of so many rows, which fit into a processor's cache.
@@ -185,6 +185,18 @@ def with_class(old: Annotation, name: str, key: int, class_id: int) -> Edit:
     return replace(NOTHING, objects={key: (info, replace(info, class_id=class_id))})
 
 
+def with_review(old: Annotation, name: str, key: int, review: Review) -> Edit:
+    """Return what says what a person thinks of an object after another look: ``reviewed``, ``doubtful``, or empty.
+
+    Raises
+    ------
+    UserError
+        There is no such object.
+    """
+    info = _existing(old, name, key)
+    return replace(NOTHING, objects={key: (info, replace(info, review=review))})
+
+
 def painted(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo, window: Window | None = None) -> Edit:
     """Return what leads to a painted plane: objects without pixels go, new ids get ``info``.
 
@@ -294,7 +306,7 @@ def with_import(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo
         )
     plane = _plane(old, name, labels, (slice(None), slice(None)))
     areas = areas_in(plane)
-    return Annotation(plane, dict.fromkeys(areas, info), complete, areas)
+    return Annotation(plane, dict.fromkeys(areas, info), old.marks.but(complete=complete), areas)
 
 
 def _edit(old: Annotation, rows: np.ndarray, cols: np.ndarray, after: np.ndarray, info: ObjectInfo) -> Edit:

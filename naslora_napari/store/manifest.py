@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -17,14 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from naslora_trainer.errors import UserError
 from naslora_trainer.pictures import picture_size, planes_of
 
+from .content import PATTERN as CONTENT
+from .content import known_content
 from .names import safe_name, unique_name
 from .records import ClassInfo, ImageEntry
 from .sealing import write_sealed
 
 FILE = "project.toml"
 SCHEMA = "naslora-project"
-#: 2 has planes of stacks; 1 is still read.
-VERSION = 2
+#: 2 has planes of stacks, 3 what identifies files; older ones are read.
+VERSION = 3
 #: A file with more planes is no stack that a person looks through.
 MOST_PLANES = 100_000
 #: Colours of classes that were given none; those of Okabe and Ito, apart for the colour-blind too.
@@ -54,6 +56,7 @@ class _Image(_Strict):
     path: str = Field(min_length=1)
     plane: list[Annotated[int, Field(ge=0)]] = Field(default=[], max_length=4)
     limits: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(default=[], max_length=2)
+    content: str = Field(default="", pattern=rf"^({CONTENT.pattern})?$")
 
     @field_validator("limits")
     @classmethod
@@ -141,16 +144,17 @@ def with_images(manifest: Manifest, paths: Sequence[Path]) -> tuple[Manifest, li
 def _entries(path: Path, name: str, used: Collection[str]) -> list[ImageEntry]:
     """Return the images in a file, one or one for each plane; ``used`` are case-folded names of others."""
     axes, sizes = planes_of(path)
+    content = known_content(path)
     if not axes:
         picture_size(path)
-        return [ImageEntry(name, path)]
+        return [ImageEntry(name, path, content=content)]
     if math.prod(sizes) > MOST_PLANES:
         raise UserError(f"{path} has {math.prod(sizes)} planes; {MOST_PLANES} are allowed.", "Save a part of it.")
     indices = list(itertools.product(*map(range, sizes)))
     names = [f"{name}-{_numbered(axes, sizes, plane)}" for plane in indices]
     while any(name.casefold() in used for name in names):
         names = [f"{name}_" for name in names]
-    return [ImageEntry(name, path, plane) for name, plane in zip(names, indices, strict=True)]
+    return [ImageEntry(name, path, plane, content=content) for name, plane in zip(names, indices, strict=True)]
 
 
 def _numbered(axes: str, sizes: tuple[int, ...], plane: tuple[int, ...]) -> str:
@@ -165,6 +169,17 @@ def with_limits(manifest: Manifest, name: str, limits: tuple[float, float]) -> M
     return replace(manifest, images=tuple(images))
 
 
+def with_contents(manifest: Manifest, contents: Mapping[Path, str]) -> Manifest:
+    """Return the manifest with what identifies files that had nothing of the kind."""
+    images = (i if i.content else replace(i, content=contents.get(i.path, "")) for i in manifest.images)
+    return replace(manifest, images=tuple(images))
+
+
+def with_paths(manifest: Manifest, paths: Mapping[str, Path]) -> Manifest:
+    """Return the manifest with other files for some images."""
+    return replace(manifest, images=tuple(replace(i, path=paths.get(i.name, i.path)) for i in manifest.images))
+
+
 def _image(image: ImageEntry, folder: Path) -> dict[str, object]:
     """Return an entry as it is written; what it does not have is left out."""
     entry: dict[str, object] = {"name": image.name, "path": _relative(image.path, folder)}
@@ -172,13 +187,15 @@ def _image(image: ImageEntry, folder: Path) -> dict[str, object]:
         entry["plane"] = list(image.plane)
     if image.limits:
         entry["limits"] = list(image.limits)
+    if image.content:
+        entry["content"] = image.content
     return entry
 
 
 def _entry(image: _Image, folder: Path) -> ImageEntry:
     """Return an entry as it was read."""
     limits = (image.limits[0], image.limits[1]) if image.limits else None
-    return ImageEntry(image.name, _absolute(image.path, folder), tuple(image.plane), limits)
+    return ImageEntry(image.name, _absolute(image.path, folder), tuple(image.plane), limits, image.content)
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from naslora_resources.registry import models
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.data import TrainingImage
-from naslora_trainer.errors import DamagedError, NotSavedError, UserError
+from naslora_trainer.data import Roi, TrainingImage
+from naslora_trainer.errors import NotSavedError, UserError
 from naslora_trainer.files import make_folder, not_saved
-from naslora_trainer.pictures import Picture, open_picture, picture_size
+from naslora_trainer.pictures import picture_size
 
 from . import edits, runs
-from .annotations import Signature, change_annotation, read_annotation, read_counts, signature_of, write_annotation
-from .backups import backup_of, opened_manifest, recovered, remove_interrupted
+from .annotations import change_annotation, read_annotation, read_status, write_annotation
+from .backups import backup_of, opened_manifest
 from .edits import Edit
-from .links import own, plain
-from .locking import LockedError, Owner, ProjectLock
-from .manifest import COLORS, FILE, Manifest, read_manifest, with_images, with_limits, write_manifest
-from .records import Annotation, ClassInfo, ImageEntry, ObjectInfo, ProjectSummary, now
+from .links import own
+from .listed import ListedImages
+from .manifest import (
+    COLORS,
+    FILE,
+    Manifest,
+    with_images,
+    write_manifest,
+)
+from .owned import SUFFIX
+from .records import (
+    LONGEST_NOTE,
+    Annotation,
+    ClassInfo,
+    ImageStatus,
+    Marks,
+    ObjectInfo,
+    ProjectSummary,
+    now,
+)
 from .snapshots import training_images
+from .statuses import Signature, Statuses, signature_of
 from .steps import StepFiles
 
-T = TypeVar("T")
 ProjectError = UserError
-SUFFIX = ".naslora"
-log = logging.getLogger("naslora_napari")
 
 
-class Project:
+class Project(ListedImages):
     """Images, their labels and the adapters learned from them, in a folder ``NAME.naslora``.
 
     Use :meth:`create` or :meth:`open`. Every change is on disk when its method returns; when it fails, the files
@@ -59,19 +68,11 @@ class Project:
     """
 
     def __init__(self, path: Path, manifest: Manifest, notices: Sequence[str] = ()) -> None:
-        self.path = path
-        self.owner: Owner | None = None
-        self._manifest = manifest
-        self._notices = list(notices)
-        for notice in notices:
-            log.warning(notice)
-        self._writer = ProjectLock(path)
-        weakref.finalize(self, self._writer.release)
+        super().__init__(path, manifest, notices)
         #: Files that were read and found sound, or written here: what they looked like then.
         self._sound: dict[str, Signature] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._counts: dict[str, tuple[Signature, tuple[int, bool]]] = {}
-        self._lock = threading.RLock()
+        self._statuses = Statuses(path)
 
     @classmethod
     def create(cls, path: Path | str, images: Sequence[Path] = (), classes: Sequence[str] = ("object",)) -> Project:
@@ -138,65 +139,10 @@ class Project:
                 project._notices.append(str(error))
         return project
 
-    def claim(self, force: bool = False) -> bool:
-        """Be the one program that changes the project, and return whether that is so.
-
-        Parameters
-        ----------
-        force : bool
-            Take it from another program, which cannot save any more then.
-
-        Raises
-        ------
-        NotSavedError
-            The folder is gone or cannot be written.
-        """
-        with self._lock:
-            self._check_there()
-            if self.owner is None or force:
-                new = not (self._writer.claimed or self._writer.held)  # else another thread may be writing now
-                try:
-                    self.owner = self._writer.claim(force)
-                except OSError as error:
-                    raise not_saved(self.path, error) from error
-                if new and self.owner is None:
-                    remove_interrupted(self.path)
-            return self.owner is None
-
     def close(self) -> None:
         """Let other programs change the project; a later change takes it again."""
-        self._writer.release()
-
-    @property
-    def read_only(self) -> bool:
-        """Whether another program has the project: its labels cannot be changed here."""
-        return self.owner is not None
-
-    @property
-    def silent_s(self) -> float:
-        """For how many seconds the program that has the project was not heard of."""
-        return self._writer.silent_s()
-
-    def take_notices(self) -> list[str]:
-        """Return, once, what a person has to know: what was damaged and recovered, or changed by somebody else."""
-        with self._lock:
-            notices, self._notices = self._notices, []
-            return notices
-
-    @property
-    def name(self) -> str:
-        """The name of the folder without ``.naslora``."""
-        return self.path.name.removesuffix(SUFFIX)
-
-    @property
-    def classes(self) -> list[ClassInfo]:
-        """The classes that objects can have."""
-        return list(self._manifest.classes)
-
-    @property
-    def images(self) -> list[ImageEntry]:
-        """The images, in the order in which they were added."""
-        return list(self._manifest.images)
+        super().close()
+        self._statuses.keep()
 
     @property
     def cache_dir(self) -> Path:
@@ -207,64 +153,6 @@ class Project:
     def steps(self) -> StepFiles:
         """The steps that a person may take back."""
         return StepFiles(own(self.path, self.path / "history"), (image.name for image in self.images))
-
-    # Images and classes
-
-    def add_images(self, paths: Sequence[Path]) -> list[str]:
-        """Add image files and return their names; a file that is in the project already keeps its name.
-
-        Raises
-        ------
-        UserError
-            A file cannot be read as an image, or project.toml cannot be written; nothing is added then.
-        """
-        with self._lock:
-            self._manifest = read_manifest(self.path)  # another program may have added some
-            manifest, names = with_images(self._manifest, paths)
-            if manifest != self._manifest:
-                self._replace_manifest(manifest)
-            return names
-
-    def add_class(self, name: str, color: str = "") -> ClassInfo:
-        """Add a class and return it; ``color`` is ``#rrggbb``, chosen where it is empty.
-
-        Raises
-        ------
-        UserError
-            The name is empty or taken, or project.toml cannot be written.
-        """
-        with self._lock:
-            self._manifest = read_manifest(self.path)
-            classes = self._manifest.classes
-            if not name.strip() or any(c.name == name.strip() for c in classes):
-                raise UserError(f"A class cannot be named '{name}'.", "Choose a name that is new and not empty.")
-            info = ClassInfo(max(c.id for c in classes) + 1, name.strip(), color or COLORS[len(classes) % len(COLORS)])
-            self._replace_manifest(replace(self._manifest, classes=(*classes, info)))
-            return info
-
-    def picture(self, name: str) -> Picture:
-        """Open an image; a large one is read in parts.
-
-        Raises
-        ------
-        UserError
-            There is no image of that name, or its file is missing or damaged.
-        """
-        entry = self._existing(name)
-        picture = open_picture(entry.path, entry.plane)
-        return picture if entry.limits is None else replace(picture, limits=entry.limits)
-
-    def set_limits(self, name: str, limits: tuple[float, float]) -> None:
-        """Keep the contrast limits (low, high) of an image, and of all planes of its file.
-
-        Raises
-        ------
-        UserError
-            There is no such image, or project.toml cannot be written.
-        """
-        with self._lock:
-            self._entry(name)
-            self._replace_manifest(with_limits(self._manifest, name, limits))
 
     # Objects
 
@@ -371,7 +259,27 @@ class Project:
             The file cannot be written.
         """
         with self._lock:
-            self._change(name, (), bool(complete))
+            self._change(name, (), lambda marks: marks.but(complete=bool(complete)))
+
+    def mark(
+        self,
+        name: str,
+        complete: bool | None = None,
+        skipped: bool | None = None,
+        note: str | None = None,
+        rois: Sequence[Roi] | None = None,
+    ) -> None:
+        """Say something about an image as a whole (see :class:`naslora_napari.store.records.Marks`); None: as it was.
+
+        Raises
+        ------
+        UserError
+            The note is too long, a region of interest is not inside the image, or the file cannot be written.
+        """
+        if note is not None and len(note) > LONGEST_NOTE:
+            raise UserError(f"A note has at most {LONGEST_NOTE} characters.", "Shorten it.")
+        with self._lock:
+            self._change(name, (), lambda marks: marks.but(complete, skipped, note, rois))
 
     def import_labels(self, name: str, labels: np.ndarray, complete: bool) -> None:
         """Take over a label image for an image that has no objects yet.
@@ -388,9 +296,12 @@ class Project:
             self._folder("annotations")
             path = self._file(name)
             write_annotation(path, name, new, backup_of(self.path, path))
+            self._statuses.put(name, ImageStatus(len(new.objects), 0, new.marks))
+
+    # How far the work is
 
     def summary(self) -> ProjectSummary:
-        """Count images, annotated images, objects and complete images.
+        """Count images, annotated images, objects, complete and skipped images, as the files are now.
 
         Raises
         ------
@@ -398,10 +309,30 @@ class Project:
             An annotation file is damaged or of a newer version.
         """
         self._check_there()
-        counts = [self._count(image.name) for image in self.images]
-        annotated = sum(objects > 0 for objects, _ in counts)
-        objects, complete = (sum(numbers) for numbers in zip((0, 0), *counts, strict=True))
-        return ProjectSummary(len(counts), annotated, objects, complete)
+        for error in self.refresh().values():
+            raise error
+        return self.known_summary()
+
+    def known_summary(self) -> ProjectSummary:
+        """Count as :meth:`summary` does what is known without looking at the disk."""
+        return self._statuses.summary(len(self._manifest.images))
+
+    def status(self, name: str) -> ImageStatus:
+        """Return what is known of an image without looking at the disk; before :meth:`refresh` that may be nothing."""
+        return self._statuses[name]
+
+    def refresh(self, told: Callable[[Sequence[str]], None] = lambda names: None) -> dict[str, UserError]:
+        """Bring what is known of each image up to date, and return why some could not be read, by name.
+
+        Parameters
+        ----------
+        told : callable
+            Gets the names of images of which something new is known, now and then.
+        """
+        return self._statuses.refresh([image.name for image in self.images], self._read_status, told)
+
+    def _read_status(self, name: str) -> ImageStatus:
+        return self._read(name, lambda file: read_status(file, name))[0]
 
     # Fine-tuning
 
@@ -418,16 +349,7 @@ class Project:
         UserError
             An image or an annotation file is missing or damaged.
         """
-        images: list[TrainingImage] = []
-        sources: dict[Path, str] = {}
-        for entry in self.images:
-            source = sources.setdefault(entry.path, entry.name)
-            path = self._file(entry.name)
-            if path.exists() and self._count(entry.name)[0]:
-                picture = self.picture(entry.name)
-                found, _ = self._read(entry.name, partial(read_annotation, image=entry.name, shape=picture.shape))
-                images += training_images(entry.name, source, picture, found, frame)
-        return images
+        return list(self._training_images(frame))
 
     def new_run(self, config: FineTuneConfig) -> Path:
         """Return a new folder ``runs/<id>`` with job.json and data.h5, which a training process can run.
@@ -437,7 +359,8 @@ class Project:
         UserError
             No image has an object, or the folder cannot be written.
         """
-        return runs.new_run(self._folder("runs"), config, self.snapshot(models()[config.base].image_size))
+        images = self._training_images(models()[config.base].image_size)
+        return runs.new_run(self._folder("runs"), config, images)
 
     def adapters(self) -> list[Path]:
         """Return the adapters that were kept, newest first."""
@@ -455,33 +378,31 @@ class Project:
 
     # Inside
 
-    def _replace_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest, then use it."""
-        self._take()
-        write_manifest(self.path, manifest)
-        self._manifest = manifest
+    def _training_images(self, frame: int) -> Iterator[TrainingImage]:
+        """Yield what a training learns from: all labels as they were at one moment, whatever is saved meanwhile."""
+        self.refresh()  # which may take long, and then does not hold anybody up
+        with self._lock:  # the files are small, and are unpacked later
+            for error in self.refresh().values():
+                raise error
+            entries = self.images
+            labelled = [entry.name for entry in entries if self._statuses[entry.name].objects]
+            contents = {name: self._file(name).read_bytes() for name in labelled}
+        sources: dict[Path, str] = {}
+        for entry in entries:
+            source = sources.setdefault(entry.path, entry.name)
+            if entry.name in contents:
+                picture = self._picture(entry)
+                found = self._read_content(entry.name, picture.shape, contents.pop(entry.name))
+                yield from training_images(entry.name, source, picture, found, frame)
 
-    def _entry(self, name: str) -> ImageEntry:
-        """Return the entry of an image."""
-        for image in self._manifest.images:
-            if image.name == name:
-                return image
-        raise UserError(f"The project {self.name} has no image '{name}'.")
+    def _read_content(self, name: str, shape: tuple[int, int], content: bytes) -> Annotation:
+        """Return the annotation in the bytes of a file; where they are damaged, that of its backup."""
+        path = self._file(name)
+        return self._read(name, lambda file: read_annotation(file, name, shape, content if file == path else None))[0]
 
-    def _existing(self, name: str) -> ImageEntry:
-        """Return the entry of an image whose file is there."""
-        entry = self._entry(name)
-        if not entry.path.exists():
-            raise UserError(
-                f"The image '{name}' is not at {entry.path} any more.",
-                f"Move it back, or correct its path in {self.path / FILE}.",
-            )
-        plain(entry.path)
-        if entry.path.is_relative_to(self.path):
-            own(self.path, entry.path)
-        return entry
-
-    def _change(self, name: str, changes: Sequence[Edit], complete: bool | None = None) -> None:
+    def _change(
+        self, name: str, changes: Sequence[Edit], remark: Callable[[Marks], Marks] = lambda marks: marks
+    ) -> None:
         """Change the annotation file of an image; one that another program wrote is read and checked before."""
         self._take()
         path = self._file(name)
@@ -494,60 +415,6 @@ class Project:
             signature = signature_of(path)
         new = self._sizes[name] if signature is None else ()
         self._folder("annotations")
-        change_annotation(path, name, changes, complete, new, backup)
+        status = change_annotation(path, name, changes, remark, new, backup)
         self._sound[name] = signature_of(path)
-
-    def _count(self, name: str) -> tuple[int, bool]:
-        """Return how many objects an image has and whether it is complete."""
-        path = self._file(name)
-        signature = signature_of(path)
-        if signature is None:
-            return 0, False
-        if name not in self._counts or self._counts[name][0] != signature:
-            self._counts[name] = signature, self._read(name, lambda file: read_counts(file, name))[0]
-        return self._counts[name][1]
-
-    def _has_class(self, key: int) -> bool:
-        """Return whether there is a class of this id; another program may have added it in the meantime."""
-        if all(key != c.id for c in self._manifest.classes):
-            self._manifest = read_manifest(self.path)
-        return any(key == c.id for c in self._manifest.classes)
-
-    def _file(self, name: str) -> Path:
-        """Return the path of the annotation file of an image."""
-        return own(self.path, self.path / "annotations" / f"{name}.h5")
-
-    def _read(self, name: str, read: Callable[[Path], T]) -> tuple[T, bool]:
-        """Read the annotation file of an image, or its backup; return also whether the file itself was sound."""
-        path = self._file(name)
-        try:
-            return read(path), True
-        except DamagedError as error:
-            with self._lock:
-                found, notice = recovered(self.path, path, read, error, repair=self._writer.held)
-                if notice not in self._notices:
-                    log.warning(notice)
-                    self._notices.append(notice)
-            return found, False
-
-    def _check_there(self) -> None:
-        """Refuse to go on where the folder of the project is gone."""
-        if not (self.path / FILE).is_file():
-            raise NotSavedError(f"{self.path} is not there any more.", "Connect the disk or network share again.")
-
-    def _check_owner(self) -> None:
-        """Refuse a change of a project that another program has."""
-        if self.owner is not None:
-            raise LockedError(
-                f"The project {self.name} can only be read here: it was opened by {self.owner}.",
-                "Close it there, then open it here again.",
-            )
-
-    def _take(self) -> None:
-        """Take the project for a change."""
-        self.claim()
-        self._check_owner()
-
-    def _folder(self, name: str) -> Path:
-        """Return a folder of the project, made when it is missing."""
-        return make_folder(self.path / name)
+        self._statuses.put(name, status)

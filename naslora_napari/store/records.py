@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from naslora_trainer.data import Roi
 from naslora_trainer.prompts import Point, Prompts, Stroke
 
 Source = Literal["prompt", "brush", "import"]
 SOURCES: tuple[Source, ...] = ("prompt", "brush", "import")
+#: What a person thinks of an object after another look at it; empty: nobody has looked again.
+Review = Literal["", "reviewed", "doubtful"]
+REVIEWS: tuple[Review, ...] = ("", "reviewed", "doubtful")
+State = Literal["untouched", "in progress", "complete", "skipped"]
+STATES: tuple[State, ...] = ("untouched", "in progress", "complete", "skipped")
+#: A note has at most so many characters.
+LONGEST_NOTE = 4000
 #: Keys of stored prompts that the first versions of the annotation file do not have.
 _LATER_KEYS = ("strokes", "outline")
 
@@ -43,12 +52,15 @@ class ImageEntry:
         Which plane of a stack or series it is (see :func:`naslora_trainer.pictures.planes_of`); empty for a single one.
     limits : (low, high) or None
         Contrast limits that the person chose: values that become black and white, for people and models.
+    content : str
+        Identifies what is in its file (see :func:`naslora_napari.store.content.content_of`); empty where unknown.
     """
 
     name: str
     path: Path
     plane: tuple[int, ...] = ()
     limits: tuple[float, float] | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,8 @@ class ObjectInfo:
         Who accepted it.
     prompts : Prompts or None
         What the person gave; a low-resolution mask among it is not stored.
+    review : str
+        ``reviewed`` or ``doubtful`` after another look at it; empty before.
     """
 
     class_id: int = 1
@@ -77,12 +91,76 @@ class ObjectInfo:
     time: str = ""
     annotator: str = ""
     prompts: Prompts | None = None
+    review: Review = ""
 
     def __post_init__(self) -> None:
         if self.class_id < 1:
             raise ValueError("a class id is 1 or more")
         if self.source not in SOURCES:
             raise ValueError(f"a source is one of {', '.join(SOURCES)}")
+        if self.review not in REVIEWS:
+            raise ValueError("a review is reviewed, doubtful, or empty")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a person says about an image as a whole.
+
+    Attributes
+    ----------
+    complete : bool
+        Every object of the image is labelled.
+    skipped : bool
+        It is not to be labelled. An image is not both.
+    note : str
+        Anything.
+    rois : tuple of (row0, col0, row1, col1)
+        Rectangles in which every object is labelled, in pixels; the far edges are exclusive.
+    """
+
+    complete: bool = False
+    skipped: bool = False
+    note: str = ""
+    rois: tuple[Roi, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.complete and self.skipped:
+            raise ValueError("an image is not complete and skipped")
+        if len(self.note) > LONGEST_NOTE:
+            raise ValueError("a note is too long")
+
+    def but(
+        self,
+        complete: bool | None = None,
+        skipped: bool | None = None,
+        note: str | None = None,
+        rois: Sequence[Roi] | None = None,
+    ) -> Marks:
+        """Return other marks; None: as they are. What becomes complete is not skipped any more, and the reverse."""
+        return Marks(
+            self.complete and not skipped if complete is None else complete,
+            self.skipped and not complete if skipped is None else skipped,
+            self.note if note is None else note,
+            self.rois if rois is None else tuple(rois),
+        )
+
+
+@dataclass(frozen=True)
+class ImageStatus:
+    """What lists tell of an image: its numbers of objects and of doubtful ones among them, and its marks."""
+
+    objects: int = 0
+    doubtful: int = 0
+    marks: Marks = Marks()
+
+    @property
+    def state(self) -> State:
+        """How far the work on it is."""
+        if self.marks.skipped:
+            return "skipped"
+        if self.marks.complete:
+            return "complete"
+        return "in progress" if self.objects or self.marks.rois else "untouched"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,26 +173,43 @@ class Annotation:
         ``(H, W)`` int32: 0 is no object.
     objects : dict of int to ObjectInfo
         One entry for each id in ``labels``.
-    complete : bool
-        Whether every object of the image is labelled.
+    marks : Marks
+        What the person says about the image as a whole.
     areas : dict of int to int
         How many pixels each object has.
     """
 
     labels: np.ndarray
     objects: dict[int, ObjectInfo] = field(default_factory=dict)
-    complete: bool = False
+    marks: Marks = Marks()
     areas: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every object of the image is labelled."""
+        return self.marks.complete
 
 
 @dataclass(frozen=True)
 class ProjectSummary:
-    """Numbers of a project: images, images with at least one object, objects, complete images."""
+    """Numbers of a project: images, images with at least one object, objects, complete images, skipped images."""
 
     images: int
     annotated: int
     objects: int
     complete: int
+    skipped: int = 0
+
+    @classmethod
+    def of(cls, statuses: Collection[ImageStatus]) -> ProjectSummary:
+        """Return the numbers of so many images."""
+        return cls(
+            len(statuses),
+            sum(status.objects > 0 for status in statuses),
+            sum(status.objects for status in statuses),
+            sum(status.marks.complete for status in statuses),
+            sum(status.marks.skipped for status in statuses),
+        )
 
 
 def now() -> str:

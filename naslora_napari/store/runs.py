@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from naslora_trainer.config import FineTuneConfig
@@ -16,7 +17,7 @@ from naslora_trainer.files import not_saved, saving, write_json
 ADAPTER = "adapter.safetensors"
 
 
-def new_run(runs: Path, config: FineTuneConfig, images: Sequence[TrainingImage]) -> Path:
+def new_run(runs: Path, config: FineTuneConfig, images: Iterable[TrainingImage]) -> Path:
     """Return a new folder in ``runs`` that holds all a training process needs: job.json and data.h5.
 
     Raises
@@ -24,12 +25,14 @@ def new_run(runs: Path, config: FineTuneConfig, images: Sequence[TrainingImage])
     UserError
         There is nothing to learn from, or the folder could not be written; nothing of it is left then.
     """
-    if not images:
+    images = iter(images)
+    first = next(images, None)
+    if first is None:
         raise UserError("The project has no labelled objects to learn from.", "Accept a few objects first.")
     run = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     try:
         run.mkdir(parents=True)
-        write_snapshot(run / "data.h5", images)
+        write_snapshot(run / "data.h5", itertools.chain([first], images))
         write_json(run / "job.json", {"config": config.model_dump(mode="json")})
     except BaseException as error:
         shutil.rmtree(run, ignore_errors=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from naslora_trainer.data import TrainingImage, boxes_in
+from naslora_trainer.data import Roi, TrainingImage, boxes_in
 from naslora_trainer.pictures import Picture, factor_of
-from naslora_trainer.regions import MOST_SEEN, regions_around
+from naslora_trainer.regions import MOST_SEEN, Region, regions_around
 
 from .records import Annotation
 
@@ -28,11 +28,13 @@ def training_images(
     frame : int
         Side of the model's input, in pixels.
     """
-    labels, complete = annotation.labels, annotation.complete
+    labels, marks = annotation.labels, annotation.marks
     boxes = [(float(r0), float(c0), float(r1), float(c1)) for r0, c0, r1, c1 in boxes_in(labels).values()]
     regions = regions_around(picture.shape, boxes, frame)
     if len(regions) == 1 and regions[0].side == max(picture.shape):
-        return [TrainingImage(name, picture.whole(), labels, complete, "" if source == name else source)]
+        return [
+            TrainingImage(name, picture.whole(), labels, marks.complete, "" if source == name else source, marks.rois)
+        ]
     found = []
     for region in regions:
         pixels = picture.rgb8(region.window, MOST_SEEN)
@@ -42,5 +44,15 @@ def training_images(
             for first, count, last in zip(region.edges[:2], pixels.shape, region.edges[2:], strict=False)
         )
         place = f"{name} at {region.row0}, {region.col0}"
-        found.append(TrainingImage(place, pixels, labels[np.ix_(rows, cols)], complete, source))
+        rois = tuple(part for roi in marks.rois if (part := _within(roi, region, step, pixels.shape)))
+        found.append(TrainingImage(place, pixels, labels[np.ix_(rows, cols)], marks.complete, source, rois))
     return found
+
+
+def _within(roi: Roi, region: Region, step: int, shape: tuple[int, ...]) -> Roi | None:
+    """Return the part of a region of interest that lies in a region of which every ``step``-th pixel is seen."""
+    row0, col0, row1, col1 = (
+        max(0, min(-(-(edge - first) // step), size))
+        for edge, first, size in zip(roi, (region.row0, region.col0) * 2, shape[:2] * 2, strict=True)
+    )
+    return (row0, col0, row1, col1) if row0 < row1 and col0 < col1 else None

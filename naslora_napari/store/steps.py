@@ -23,7 +23,8 @@ from .records import ObjectInfo, prompts_from_json, prompts_to_json
 log = logging.getLogger("naslora_napari")
 
 SCHEMA = "naslora-step"
-VERSION = 1
+#: 2 has reviews; 1 is still read.
+VERSION = 2
 KIND = "step of the history"
 #: So many steps are kept on disk, of so many bytes together; the oldest are forgotten first.
 MOST_STEPS = 200
@@ -176,15 +177,23 @@ def _info_to_json(info: ObjectInfo | None) -> list[Any] | None:
     """Return a record as JSON values."""
     if info is None:
         return None
-    return [info.class_id, info.source, info.model, info.time, info.annotator, prompts_to_json(info.prompts)]
+    return [
+        info.class_id,
+        info.source,
+        info.model,
+        info.time,
+        info.annotator,
+        prompts_to_json(info.prompts),
+        info.review,
+    ]
 
 
 def _info_from_json(values: Any) -> ObjectInfo | None:
     """Return a record of JSON values, or raise one of the errors of damaged files."""
     if values is None:
         return None
-    class_id, *texts, prompts = values
-    if type(class_id) is not int or len(texts) != 4 or not all(isinstance(text, str) for text in (*texts, prompts)):
+    class_id, *texts = values if len(values) == 7 else [*values, ""]  # version 1 has no reviews
+    if type(class_id) is not int or len(texts) != 6 or not all(isinstance(text, str) for text in texts):
         raise ValueError("not a record")
-    source, model, time, annotator = texts
-    return ObjectInfo(class_id, source, model, time, annotator, prompts_from_json(prompts))
+    source, model, time, annotator, prompts, review = texts
+    return ObjectInfo(class_id, source, model, time, annotator, prompts_from_json(prompts), review)

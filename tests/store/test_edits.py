@@ -19,7 +19,7 @@ WINDOWS = st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(0, 4), st.
 
 def annotation(labels: np.ndarray) -> Annotation:
     areas = areas_in(labels)
-    return Annotation(labels.copy(), {key: ObjectInfo(key) for key in areas}, False, areas)
+    return Annotation(labels.copy(), {key: ObjectInfo(key) for key in areas}, areas=areas)
 
 
 def same(a: Annotation, b: Annotation) -> bool:

@@ -20,7 +20,7 @@ from naslora_napari.store import ObjectInfo, Project
 from naslora_napari.store.annotations import read_annotation, write_annotation
 from naslora_napari.store.edits import new_object, painted
 from naslora_napari.store.manifest import VERSION
-from naslora_napari.store.records import Annotation
+from naslora_napari.store.records import Annotation, Marks
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import objects_of, read_snapshot
 from naslora_trainer.errors import UserError
@@ -246,7 +246,7 @@ def test_annotations_come_back_bit_by_bit(
         if i
     }
     path = tmp_path_factory.mktemp("h5") / "a.h5"
-    write_annotation(path, "a", Annotation(labels, objects, complete))
+    write_annotation(path, "a", Annotation(labels, objects, Marks(complete)))
     found = read_annotation(path, "a", (height, width))
     assert np.array_equal(found.labels, labels) and found.objects == objects and found.complete == complete
 

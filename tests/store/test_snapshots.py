@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslora_napari.store import ObjectInfo, Project
+from naslora_napari.store.snapshots import _within
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import boxes_in, read_snapshot
-from naslora_trainer.regions import WHOLE_UP_TO, regions_around
+from naslora_trainer.regions import WHOLE_UP_TO, Region, regions_around
 
 SIDE = 2000
 
@@ -70,3 +72,64 @@ def test_boxes_are_those_of_the_objects() -> None:
     labels[2:4, 3:8], labels[5, 1], labels[8, 11] = 7, 2_000_000_000, 2_000_000_000
     assert boxes_in(labels) == {7: (2, 3, 4, 8), 2_000_000_000: (5, 1, 9, 12)}
     assert boxes_in(np.zeros((3, 3), np.int32)) == {}
+
+
+def test_regions_of_interest_of_parts_cover_the_same_pixels(tmp_path: Path) -> None:
+    project, labels = large_project(tmp_path)
+    roi = (20, 30, 1700, 1000)
+    project.mark("large", rois=[roi])
+    for image in project.snapshot(256):
+        row0, col0 = (int(number) for number in image.name.split(" at ")[1].split(", "))
+        inside = np.zeros(labels.shape, bool)
+        inside[roi[0] : roi[2], roi[1] : roi[3]] = True
+        assert np.array_equal(image.known, inside[row0 : row0 + 256, col0 : col0 + 256])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.tuples(*(st.integers(0, 60),) * 4), st.tuples(*(st.integers(0, 40),) * 2), st.sampled_from([1, 2, 4]))
+def test_of_a_region_of_interest_the_pixels_that_are_seen_count(
+    corners: tuple[int, int, int, int], start: tuple[int, int], step: int
+) -> None:
+    row0, col0, height, width = corners
+    roi = (row0, col0, row0 + height + 1, col0 + width + 1)
+    whole = np.zeros((200, 200), bool)
+    whole[roi[0] : roi[2], roi[1] : roi[3]] = True
+    seen = whole[start[0] : start[0] + 50 : step, start[1] : start[1] + 50 : step]
+    part = _within(roi, Region(*start, start[0] + 50, start[1] + 50), step, seen.shape)
+    found = np.zeros_like(seen)
+    if part is not None:
+        found[part[0] : part[2], part[1] : part[3]] = True
+    assert np.array_equal(found, seen) and (part is None) == (not seen.any())
+
+
+def test_a_snapshot_is_one_moment_while_others_save(tmp_path: Path) -> None:
+    """A thread gives one image after the other an object, around and around: no image is ahead of those before it."""
+    names = [f"{k:02d}" for k in range(8)]
+    for name in names:
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((40, 40), np.uint8))
+    project = Project.create(tmp_path / "p", [tmp_path / f"{name}.tif" for name in names])
+    masks = np.eye(1600, dtype=bool).reshape(1600, 40, 40)
+    for name in names:
+        project.add_object(name, masks[0], ObjectInfo())
+    stop, rounds = threading.Event(), 1
+
+    def work() -> None:
+        nonlocal rounds
+        while not stop.is_set():
+            for name in names:
+                project.add_object(name, masks[rounds], ObjectInfo())
+            rounds += 1
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        runs = [project.new_run(FineTuneConfig(steps=9)) for _ in range(8)]
+    finally:
+        stop.set()
+        thread.join()
+    seen = set()
+    for run in runs:
+        counts = [int((image.labels > 0).sum()) for image in read_snapshot(run / "data.h5")]
+        assert counts == sorted(counts, reverse=True) and counts[0] - counts[-1] <= 1 and len(counts) == len(names)
+        seen.add(tuple(counts))
+    assert len(seen) > 3

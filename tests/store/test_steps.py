@@ -21,7 +21,7 @@ PLANES = arrays(np.int32, (5, 6), elements=st.integers(0, 2**31 - 1) | st.intege
 
 def step(before: np.ndarray, after: np.ndarray) -> Step:
     areas = areas_in(before)
-    old = Annotation(before, {key: ObjectInfo(2, "import", "m", "2026", "ä") for key in areas}, False, areas)
+    old = Annotation(before, {key: ObjectInfo(2, "import", "m", "2026", "ä") for key in areas}, areas=areas)
     asked = Prompts(((1.5, 2.0),), (1,), (0.0, 0.0, 3.0, 3.0), strokes=(Stroke(((1.0, 1.0),)),))
     return Step("a", (Prompts(), asked), painted(old, "a", after, ObjectInfo(prompts=asked)))
 

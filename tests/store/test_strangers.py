@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslora_napari.store import ObjectInfo, Project
+from naslora_napari.store.manifest import VERSION
 from naslora_napari.store.names import safe_name, unique_name
 from naslora_napari.store.records import prompts_from_json, prompts_to_json
 from naslora_trainer.errors import UserError
@@ -127,7 +128,7 @@ def test_a_class_that_another_window_added_is_known(project: Project) -> None:
         ('"#', '"', "classes.0.color"),
         ('name = "b"', 'name = "A"', "image name a twice"),
         ('name = "b"', 'name = "../b"', "cannot be a file name"),
-        ("version = 2", "version = = 2", "is damaged"),
+        (f"version = {VERSION}", "version = = 3", "is damaged"),
         ('path = "../b.png"', "path = 3", "images.1.path"),
     ],
 )

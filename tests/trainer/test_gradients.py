@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ import pytest
 import torch
 
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.data import TrainingImage
+from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.distributed import World
 from naslora_trainer.feed import Feed
-from naslora_trainer.frames import Frame
+from naslora_trainer.frames import Frame, frame_of
 from naslora_trainer.gradients import Gradients, Sample, prompt_loss
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.simulate import PromptBatch, plan_prompts
@@ -126,7 +127,9 @@ def test_pixels_that_nobody_looked_at_give_no_gradient() -> None:
     for i, col in enumerate((40, 120, 200)):
         labels[40:60, col : col + 20] = i + 1
     elsewhere = np.s_[:, :, 150:, :]
-    frames = {complete: Frame(labels, np.array([1, 2, 3]), complete) for complete in (False, True)}
+    frames = {
+        complete: Frame(labels, np.array([1, 2, 3]), np.full(labels.shape, complete)) for complete in (False, True)
+    }
     pushed = {}
     for complete, frame in frames.items():
         batch = plan_prompts(frame, config(scribble_share=0.0), np.random.default_rng(0)).first
@@ -141,7 +144,7 @@ def test_clicks_are_corrected_where_the_person_looked() -> None:
     """A mask that covers unlabelled pixels of an incomplete image is no mistake there."""
     labels = np.zeros((256, 256), np.int32)
     labels[40:60, 40:60] = 1
-    frame = Frame(labels, np.array([1]), False)
+    frame = Frame(labels, np.array([1]), labels < 0)
     target = labels == 1
     batch = PromptBatch([[(50, 50, 1)]], [None], target[None], frame.trusted(target)[None])
     answer = target | (np.arange(256) > 150)[:, None]
@@ -150,6 +153,46 @@ def test_clicks_are_corrected_where_the_person_looked() -> None:
     answer[40:60, 60:66] = True  # beside the object, where the person did look
     (_, (row, col, label)) = batch.corrected(answer[None]).clicks[0]
     assert label == 0 and 60 <= col < 66
+
+
+def test_in_a_region_the_unlabelled_is_background() -> None:
+    """Loss and corrective clicks know the region, in every turn of the image, and nothing outside of it."""
+    labels = np.zeros((300, 200), np.int32)
+    labels[40:60, 40:60] = 1
+    region = (150, 100, 250, 190)
+    image = TrainingImage("a", np.zeros((300, 200, 3), np.uint8), labels, rois=(region,))
+    whole = TrainingImage("a", image.image, labels, rois=((0, 0, 300, 200),))
+    complete = TrainingImage("a", image.image, labels, complete=True)
+    for turn in range(8):
+        frame = frame_of(image, turn, 256)
+        target = frame.labels == 1
+        trusted = frame.trusted(target)
+        expected = frame_of(TrainingImage("b", image.image, image.known.astype(np.int32)), turn, 256).labels == 1
+        near = frame_of(replace(image, rois=()), turn, 256).trusted(target)
+        assert np.array_equal(trusted, expected | near) and expected.sum() > near.sum()
+        assert np.array_equal(frame_of(whole, turn, 256).trusted(target), frame_of(complete, turn, 256).trusted(target))
+    frame = frame_of(image, 0, 256)
+    target = frame.labels == 1
+    batch = PromptBatch([[(40, 40, 1)]], [None], target[None], frame.trusted(target)[None])
+    answer = target | frame.known
+    answer[-20:] = True
+    (_, (row, col, label)) = batch.corrected(answer[None]).clicks[0]
+    assert label == 0 and frame.known[row, col]
+    logits = torch.zeros(1, 1, 256, 256, requires_grad=True)
+    prompt_loss(logits, torch.zeros(1, 1), torch.zeros(1, dtype=torch.bool), batch).backward()
+    assert logits.grad is not None
+    pushed = logits.grad[0, 0].numpy() > 0
+    assert pushed[frame.known].all() and not pushed[-20:][~frame.known[-20:]].any()
+
+
+def test_a_part_of_the_objects_knows_only_the_regions_that_kept_theirs() -> None:
+    labels = np.zeros((90, 90), np.int32)
+    for key in range(1, 9):
+        labels[10 * key : 10 * key + 5, 10:15] = key
+    rois = tuple((10 * key - 2, 0, 10 * key + 6, 90) for key in range(1, 9))
+    split = split_images([TrainingImage("a", np.zeros((90, 90, 3), np.uint8), labels, rois=rois)])
+    for (part,) in (split.train, split.validation):
+        assert set(part.rois) == {rois[key - 1] for key in objects_of(part)} and 0 < len(part.rois) < 8
 
 
 SCRIPT = """

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -107,14 +108,29 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = [
         TrainingImage(
-            f"bild ä {i}", rng.integers(0, 255, (9, 5 + i, 3)).astype(np.uint8), np.eye(9, 5 + i, dtype=np.int32), i > 0
+            f"bild ä {i}",
+            rng.integers(0, 255, (9, 5 + i, 3)).astype(np.uint8),
+            np.eye(9, 5 + i, dtype=np.int32),
+            i > 0,
+            f"bild {i // 2}",
+            ((0, 1, 9, 5), (2, 2, 3, 3))[:i],
         )
         for i in range(3)
     ]
     write_snapshot(tmp_path / "data.h5", images)
     for found, image in zip(read_snapshot(tmp_path / "data.h5"), images, strict=True):
-        assert (found.name, found.complete) == (image.name, image.complete)
+        assert (found.name, found.complete, found.source) == (image.name, image.complete, image.source)
+        assert found.rois == image.rois
         assert np.array_equal(found.image, image.image) and np.array_equal(found.labels, image.labels)
+    with h5py.File(tmp_path / "data.h5", "a") as file:  # as version 1 was
+        file.attrs["version"] = 1
+        for group in file.values():
+            del group["rois"], group.attrs["source"]
+    assert [(found.rois, found.source) for found in read_snapshot(tmp_path / "data.h5")] == [((), "")] * 3
+    with h5py.File(tmp_path / "data.h5", "a") as file:
+        file["000000/rois"] = np.array([[0, 0, 10, 5]], "<i4")  # the image has 9 rows
+    with pytest.raises(UserError, match="data.h5"):
+        read_snapshot(tmp_path / "data.h5")
     (tmp_path / "data.h5").write_bytes((tmp_path / "data.h5").read_bytes()[:900])
     with pytest.raises(UserError, match="data.h5"):
         read_snapshot(tmp_path / "data.h5")

@@ -20,7 +20,7 @@ def frame() -> Frame:
     labels = np.zeros((256, 256), np.int32)
     for i in range(8):
         labels[20 + 25 * i : 38 + 25 * i, 30 : 60 + 10 * i] = i + 1
-    return Frame(labels, np.arange(1, 9), True)
+    return Frame(labels, np.arange(1, 9), labels >= 0)
 
 
 def config(**values: float) -> FineTuneConfig:

@@ -104,6 +104,7 @@ def job_digest(config: FineTuneConfig, images: Sequence[TrainingImage], start: A
     digest = hashlib.sha256(json.dumps([settings, start.id if start else ""], sort_keys=True).encode())
     for image in images:
         digest.update(f"|{image.name}|{image.image.shape}|{image.complete}|".encode())
+        digest.update(str(image.rois or "").encode())  # without any, that of earlier versions
         digest.update(np.ascontiguousarray(image.image).data)
         digest.update(np.ascontiguousarray(image.labels).data)
     return digest.hexdigest()

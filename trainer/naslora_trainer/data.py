@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from .decode import MAX_PIXELS
 from .files import saving
 
 SCHEMA = "naslora-snapshot"
-#: 2 has sources; 1 is still read.
-VERSION = 2
+#: 2 has sources, 3 regions of interest; older ones are read.
+VERSION = 3
+Roi = tuple[int, int, int, int]
+#: An image has at most so many regions of interest.
+MOST_ROIS = 10_000
 #: Pixels are counted in parts of so many, which fit into a processor's cache.
 _PART = 2**20
 
@@ -34,10 +37,12 @@ class TrainingImage:
     labels : ndarray
         ``(H, W)`` int32: 0 is no object, every other number one object.
     complete : bool
-        Whether every object is labelled. If not, an unlabelled pixel says nothing.
+        Whether every object is labelled. If not, an unlabelled pixel says nothing, but in the regions of interest.
     source : str
         What it is a part or plane of, so that no other part or plane judges what was learned from it; empty: an image
         of its own. A number in ``labels`` is the same object in all of them.
+    rois : tuple of (row0, col0, row1, col1)
+        Rectangles in which every object is labelled, in pixels; the far edges are exclusive.
     """
 
     name: str
@@ -45,12 +50,35 @@ class TrainingImage:
     labels: np.ndarray
     complete: bool = False
     source: str = ""
+    rois: tuple[Roi, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(f"the image of {self.name} is not (H, W, 3) uint8")
         if self.labels.shape != self.image.shape[:2] or self.labels.dtype != np.int32:
             raise ValueError(f"the labels of {self.name} are not int32 of the size of its image")
+        if not are_rois(self.rois, self.labels.shape):
+            raise ValueError(f"the regions of interest of {self.name} are not inside its image")
+
+    @property
+    def known(self) -> np.ndarray:
+        """``(H, W)`` bool: where a pixel without a label is background, because every object there is labelled."""
+        known = np.full(self.labels.shape, self.complete)
+        for row0, col0, row1, col1 in self.rois:
+            known[row0:row1, col0:col1] = True
+        return known
+
+
+def are_rois(rois: Sequence[Roi], shape: tuple[int, ...]) -> bool:
+    """Return whether rectangles (row0, col0, row1, col1) are not empty, and inside an image of ``shape`` (H, W)."""
+    return len(rois) <= MOST_ROIS and all(
+        0 <= row0 < row1 <= shape[0] and 0 <= col0 < col1 <= shape[1] for row0, col0, row1, col1 in rois
+    )
+
+
+def to_rois(values: np.ndarray) -> tuple[Roi, ...]:
+    """Return the rows of ``(N, 4)`` whole numbers as regions of interest."""
+    return tuple((row0, col0, row1, col1) for row0, col0, row1, col1 in values.tolist())
 
 
 def boxes_in(labels: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
@@ -117,6 +145,7 @@ def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     group.attrs["complete"] = np.bool_(image.complete)
     group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
+    group.create_dataset("rois", data=np.array(image.rois, "<i4").reshape(-1, 4))
 
 
 def read_snapshot(path: Path | str) -> list[TrainingImage]:
@@ -140,4 +169,10 @@ def _read_image(group: h5py.Group) -> TrainingImage:
     if labels.min() < 0:
         raise ValueError("negative labels")
     source = hdf5.text(group, "source") if "source" in group.attrs else ""
-    return TrainingImage(hdf5.text(group, "name"), pixels[()], labels, hdf5.flag(group, "complete"), source)
+    rois: tuple[Roi, ...] = ()
+    if "rois" in group:
+        stored = hdf5.dataset(group, "rois", np.dtype("<i4"), None)
+        if stored.ndim != 2 or stored.shape[1] != 4 or len(stored) > MOST_ROIS:
+            raise ValueError("not regions of interest")
+        rois = to_rois(stored[()])
+    return TrainingImage(hdf5.text(group, "name"), pixels[()], labels, hdf5.flag(group, "complete"), source, rois)

@@ -29,22 +29,22 @@ class Frame:
         (256, 256) int32: object ids, 0 unlabelled, -1 beyond the image.
     objects : ndarray
         Ids that are large enough to be trained on.
-    complete : bool
-        Whether every object of the image is labelled.
+    known : ndarray
+        (256, 256) bool: where every object is labelled, so that a pixel without a label is background.
     """
 
     labels: np.ndarray
     objects: np.ndarray
-    complete: bool
+    known: np.ndarray
 
     def trusted(self, target: np.ndarray) -> np.ndarray:
         """Return where ``target`` (an object, (256, 256) bool) may be compared with an answer.
 
-        In an image that is not complete, a pixel without a label says "not this object" only near the object, where
+        Where not every object is labelled, a pixel without a label says "not this object" only near the object, where
         the person looked when accepting it: inside its box grown by half its size on each side, at least 4 pixels.
         """
         inside = self.labels != PADDING
-        if self.complete:
+        if self.known[inside].all():
             return inside
         rows, cols = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
         grow_row = max(4, (rows[-1] - rows[0]) // 2)
@@ -54,7 +54,7 @@ class Frame:
             max(0, rows[0] - grow_row) : rows[-1] + grow_row + 1,
             max(0, cols[0] - grow_col) : cols[-1] + grow_col + 1,
         ] = True
-        return inside & (near | (self.labels > 0))
+        return inside & (near | self.known | (self.labels > 0))
 
 
 def turned(array: np.ndarray, turn: int) -> np.ndarray:
@@ -66,15 +66,17 @@ def turned(array: np.ndarray, turn: int) -> np.ndarray:
 
 def frame_of(image: TrainingImage, turn: int, side: int) -> Frame:
     """Return labels and objects of ``image`` in the low-resolution frame of a model with input size ``side``."""
-    labels = turned(image.labels, turn)
+    labels, known = turned(image.labels, turn), turned(image.known, turn)
     height, width = ResizeLongestSide.get_preprocess_shape(*labels.shape, side)
     height, width = (max(1, round(n * LOW_RES / side)) for n in (height, width))
     rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
     cols = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
     framed = np.full((LOW_RES, LOW_RES), PADDING, np.int32)
     framed[:height, :width] = labels[np.ix_(rows, cols)]
+    framed_known = np.zeros((LOW_RES, LOW_RES), bool)
+    framed_known[:height, :width] = known[np.ix_(rows, cols)]
     ids, sizes = np.unique(framed[framed > 0], return_counts=True)
-    return Frame(framed, ids[sizes >= SMALLEST_OBJECT], image.complete)
+    return Frame(framed, ids[sizes >= SMALLEST_OBJECT], framed_known)
 
 
 def input_of(sam: Sam, image: TrainingImage, turn: int) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -38,7 +39,7 @@ DAMAGE = (
 
 
 @contextmanager
-def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.File]:
+def reading(path: Path, kind: str, schema: str, version: int, content: bytes | None = None) -> Iterator[h5py.File]:
     """Open an HDF5 file of this project's making for reading.
 
     Parameters
@@ -51,6 +52,8 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
         The expected attribute ``schema``.
     version : int
         The newest attribute ``version`` that is understood.
+    content : bytes or None
+        What was in the file when it was read; None: it is read now.
 
     Raises
     ------
@@ -59,11 +62,12 @@ def reading(path: Path, kind: str, schema: str, version: int) -> Iterator[h5py.F
     UserError
         It is of a newer version, or may not be read.
     """
-    if not path.is_file():
+    if content is None and not path.is_file():
         raise DamagedError(f"{path} does not exist.")
     try:
-        _check_seal(path)
-        with h5py.File(path, "r", locking=False) as file:
+        with open(path, "rb") if content is None else io.BytesIO(content) as whole_file:
+            _check_seal(whole_file)
+        with h5py.File(path if content is None else io.BytesIO(content), "r", locking=False) as file:
             if text(file, "schema") != schema:
                 raise DamagedError(f"{path} is not {_a(kind)} of naslora-napari.")
             found = whole(file, "version")
@@ -110,7 +114,7 @@ def content(file: h5py.File) -> bytes:
     return b"".join((image, SEAL, hashlib.sha256(image).digest()))
 
 
-def _check_seal(path: Path) -> None:
+def _check_seal(file: IO[bytes]) -> None:
     """Check that a sealed file is what was written.
 
     A file without a seal is of an older version, or another program changed it: HDF5 cuts off what follows its content
@@ -121,20 +125,20 @@ def _check_seal(path: Path) -> None:
     ValueError, OSError
         It is not, or what follows the content is no seal.
     """
-    size = os.path.getsize(path)
+    size = file.seek(0, os.SEEK_END)
     digest, left = hashlib.sha256(), max(0, size - _SEALED)
-    with open(path, "rb") as file:
-        start = file.read(_END_OF_CONTENT.stop)
-        file.seek(left)
-        end = file.read(_SEALED)
-        if not end.startswith(SEAL):
-            if len(start) > 8 and start[8] in (2, 3) and size > int.from_bytes(start[_END_OF_CONTENT], "little"):
-                raise ValueError("the seal is damaged")
-            return
-        file.seek(0)
-        while left and (part := file.read(min(left, 2**20))):
-            digest.update(part)
-            left -= len(part)
+    file.seek(0)
+    start = file.read(_END_OF_CONTENT.stop)
+    file.seek(left)
+    end = file.read(_SEALED)
+    if not end.startswith(SEAL):
+        if len(start) > 8 and start[8] in (2, 3) and size > int.from_bytes(start[_END_OF_CONTENT], "little"):
+            raise ValueError("the seal is damaged")
+        return
+    file.seek(0)
+    while left and (part := file.read(min(left, 2**20))):
+        digest.update(part)
+        left -= len(part)
     if left or digest.digest() != end[len(SEAL) :]:
         raise ValueError("the content does not fit the seal")
 

@@ -80,7 +80,10 @@ def _parts(ordered: list[T]) -> tuple[list[T], list[T]]:
 
 
 def _only(images: Sequence[TrainingImage], keys: list[tuple[str, int]]) -> tuple[TrainingImage, ...]:
-    """Return the images with only the chosen objects left; a copy without some objects is not complete."""
+    """Return the images with only the chosen objects left.
+
+    A copy without some objects is not complete, and a region that has lost a part of an object is none any more.
+    """
     kept = []
     chosen = set(keys)
     for image in images:
@@ -88,5 +91,7 @@ def _only(images: Sequence[TrainingImage], keys: list[tuple[str, int]]) -> tuple
         if ids:
             whole = len(ids) == len(objects_of(image))
             labels = np.where(np.isin(image.labels, ids), image.labels, 0).astype(np.int32)
-            kept.append(replace(image, labels=labels, complete=image.complete and whole))
+            lost = labels != image.labels
+            rois = tuple(box for box in image.rois if not lost[box[0] : box[2], box[1] : box[3]].any())
+            kept.append(replace(image, labels=labels, complete=image.complete and whole, rois=rois))
     return tuple(kept)
