@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from naslora_trainer.channels import Channels
 from naslora_trainer.errors import UserError
-from naslora_trainer.pictures import Picture, open_picture
+from naslora_trainer.pictures import Picture, choice_of, open_picture
 
 from .content import known_content
 from .links import own, plain
@@ -15,6 +16,7 @@ from .manifest import (
     COLORS,
     Manifest,
     read_manifest,
+    with_channels,
     with_contents,
     with_images,
     with_limits,
@@ -106,7 +108,7 @@ class ListedImages(OwnedFolder):
     def _picture(self, entry: ImageEntry) -> Picture:
         """Open the image of an entry."""
         self._image_there(entry)
-        picture = open_picture(entry.path, entry.plane)
+        picture = open_picture(entry.path, entry.plane, channels=entry.channels)
         return picture if entry.limits is None else replace(picture, limits=entry.limits)
 
     def set_limits(self, name: str, limits: tuple[float, float]) -> None:
@@ -120,6 +122,36 @@ class ListedImages(OwnedFolder):
         with self._lock:
             self._entry(name)
             self._replace_manifest(with_limits(self._manifest, name, limits))
+
+    def channel_names(self, name: str) -> tuple[str, ...]:
+        """Return the names of the channels of an image of which some can be chosen; empty: there is no choice.
+
+        Raises
+        ------
+        UserError
+            There is no image of that name, or its file is missing or damaged.
+        """
+        entry = self._entry(name)
+        self._image_there(entry)
+        return choice_of(entry.path)
+
+    def channels(self, name: str) -> Channels:
+        """Return the channels that were chosen for an image; empty: none were."""
+        return self._entry(name).channels
+
+    def set_channels(self, name: str, channels: Channels) -> None:
+        """Choose the channels of an image, and of all planes of its file; contrast limits are forgotten.
+
+        Raises
+        ------
+        UserError
+            There is no such image, its file does not have them, or project.toml cannot be written.
+        """
+        with self._lock:
+            entry = self._entry(name)
+            self._image_there(entry)
+            open_picture(entry.path, entry.plane, channels=channels)
+            self._replace_manifest(with_channels(self._manifest, name, channels))
 
     def missing(self) -> list[str]:
         """Return the names of images that are not at their path any more; this looks at every path."""

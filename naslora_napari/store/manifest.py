@@ -14,7 +14,9 @@ from typing import Annotated
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from naslora_trainer.channels import NONE, Channels
 from naslora_trainer.errors import UserError
+from naslora_trainer.lazy import MOST_CHANNELS
 from naslora_trainer.pictures import picture_size, planes_of
 
 from .content import PATTERN as CONTENT
@@ -25,7 +27,7 @@ from .sealing import write_sealed
 
 FILE = "project.toml"
 SCHEMA = "naslora-project"
-#: 2 has planes of stacks, 3 what identifies files; older ones are read.
+#: 2 has planes of stacks, 3 what identifies files, and channels; older ones are read.
 VERSION = 3
 #: A file with more planes is no stack that a person looks through.
 MOST_PLANES = 100_000
@@ -56,6 +58,7 @@ class _Image(_Strict):
     path: str = Field(min_length=1)
     plane: list[Annotated[int, Field(ge=0)]] = Field(default=[], max_length=4)
     limits: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(default=[], max_length=2)
+    channels: list[Annotated[int, Field(ge=NONE, lt=MOST_CHANNELS)]] = Field(default=[], max_length=3)
     content: str = Field(default="", pattern=rf"^({CONTENT.pattern})?$")
 
     @field_validator("limits")
@@ -162,6 +165,15 @@ def _numbered(axes: str, sizes: tuple[int, ...], plane: tuple[int, ...]) -> str:
     return "".join(f"{axis}{i:0{len(str(size - 1))}d}" for axis, size, i in zip(axes, sizes, plane, strict=True))
 
 
+def with_channels(manifest: Manifest, name: str, channels: Channels) -> Manifest:
+    """Return the manifest with other channels for the file of an image; its contrast limits were those of others."""
+    path = next(image.path for image in manifest.images if image.name == name)
+    images = (
+        replace(image, channels=channels, limits=None) if image.path == path else image for image in manifest.images
+    )
+    return replace(manifest, images=tuple(images))
+
+
 def with_limits(manifest: Manifest, name: str, limits: tuple[float, float]) -> Manifest:
     """Return the manifest with other contrast limits for the file of an image, which are those of all its planes."""
     path = next(image.path for image in manifest.images if image.name == name)
@@ -187,6 +199,8 @@ def _image(image: ImageEntry, folder: Path) -> dict[str, object]:
         entry["plane"] = list(image.plane)
     if image.limits:
         entry["limits"] = list(image.limits)
+    if image.channels:
+        entry["channels"] = list(image.channels)
     if image.content:
         entry["content"] = image.content
     return entry
@@ -195,7 +209,8 @@ def _image(image: ImageEntry, folder: Path) -> dict[str, object]:
 def _entry(image: _Image, folder: Path) -> ImageEntry:
     """Return an entry as it was read."""
     limits = (image.limits[0], image.limits[1]) if image.limits else None
-    return ImageEntry(image.name, _absolute(image.path, folder), tuple(image.plane), limits, image.content)
+    path, plane, channels = _absolute(image.path, folder), tuple(image.plane), tuple(image.channels)
+    return ImageEntry(image.name, path, plane, limits, image.content, channels)
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from naslora_trainer.channels import Channels
 from naslora_trainer.data import Roi
 from naslora_trainer.prompts import Point, Prompts, Stroke
 
@@ -54,6 +55,8 @@ class ImageEntry:
         Contrast limits that the person chose: values that become black and white, for people and models.
     content : str
         Identifies what is in its file (see :func:`naslora_napari.store.content.content_of`); empty where unknown.
+    channels : Channels
+        Which channels of its file are seen (see :data:`naslora_trainer.channels.Channels`); empty: nobody chose.
     """
 
     name: str
@@ -61,6 +64,7 @@ class ImageEntry:
     plane: tuple[int, ...] = ()
     limits: tuple[float, float] | None = None
     content: str = ""
+    channels: Channels = ()
 
 
 @dataclass(frozen=True)

@@ -316,3 +316,24 @@ def test_contrast_limits_are_kept_for_all_planes_of_a_file(tmp_path: Path) -> No
         (project.path / "project.toml").write_text(re.sub(r"limits = \[[^]]*\]", f"limits = {wrong}", text))
         with pytest.raises(UserError, match="limits"):
             Project.open(project.path)
+
+
+def test_channels_are_kept_for_all_planes_of_a_file(tmp_path: Path) -> None:
+    dyes = np.arange(2 * 4 * 20 * 30).reshape(2, 4, 20, 30).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "dyes.tif", dyes, imagej=True, metadata={"axes": "ZCYX"})
+    project = Project.create(tmp_path / "dyes", [tmp_path / "dyes.tif"])
+    first, second = (image.name for image in project.images)
+    assert len(project.channel_names(first)) == 4 and project.channels(first) == ()
+    project.set_limits(first, (3.0, 9.0))
+    project.set_channels(second, (2,))
+    again = Project.open(project.path)
+    assert again.channels(first) == again.channels(second) == (2,)
+    assert np.array_equal(again.picture(first).levels[0], dyes[0, 2]) and again.picture(first).limits != (3.0, 9.0)
+    with pytest.raises(UserError, match="does not have the channels"):
+        project.set_channels(first, (4,))
+    mask = np.zeros((20, 30), bool)
+    mask[2:12, 3:15] = True
+    again.close()
+    project.add_object(second, mask, ObjectInfo())
+    (sample,) = project.snapshot(256)
+    assert np.array_equal(sample.image, project.picture(second).whole())
