@@ -79,7 +79,11 @@ def main() -> None:
         "machine": machine(),
         "recipe": {**RECIPE, "steps": options.steps},
         "summary": summary,
-        "nas_lora_against": {method: against(summary, method) for method in options.methods if method != "nas-lora"},
+        "nas_lora_against": {
+            method: {**against(summary, method), "same_images": paired(found, method)}
+            for method in options.methods
+            if method != "nas-lora"
+        },
         "runs": found,
     }
     print(json.dumps(document, indent=1) if options.json else table(summary))
@@ -144,6 +148,23 @@ def against(summary: dict[str, Any], method: str, measure: str = "click_1") -> d
     spreads = {target: max(rows[target][measure]["spread"] for rows in (ours, theirs)) for target in targets}
     above = [target for target in targets if gains[target] > spreads[target]]
     return {"gain": gains, "spread": spreads, "above_by_more_than_spread": above}
+
+
+def paired(runs: Sequence[dict[str, Any]], method: str, measure: str = "click_1") -> dict[str, Any]:
+    """Return by how much NAS-LoRA is above ``method`` on the same images: mean and spread of the differences.
+
+    A seed also chooses the images, and most of the spread of :func:`against` is what images differ in.
+    """
+    found: dict[str, Any] = {}
+    for target in dict.fromkeys(run["target"] for run in runs):
+        ours, theirs = (
+            {run["seed"]: run[measure] for run in runs if (run["method"], run["target"]) == (name, target)}
+            for name in ("nas-lora", method)
+        )
+        both = sorted(ours.keys() & theirs.keys())
+        if both:
+            found[target] = mean_and_spread([ours[seed] - theirs[seed] for seed in both])
+    return found
 
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, float]:

@@ -19,13 +19,12 @@ def quality(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_mean_spread_and_gains(quality: ModuleType) -> None:
-    def run(method: str, target: str, click: float) -> dict[str, Any]:
-        return {"method": method, "target": target, **dict.fromkeys(quality.MEASURES, click)}
+    def run(method: str, target: str, clicks: tuple[float, ...]) -> list[dict[str, Any]]:
+        told = {"method": method, "target": target}
+        return [{**told, "seed": seed, **dict.fromkeys(quality.MEASURES, click)} for seed, click in enumerate(clicks)]
 
-    runs = [run("nas-lora", "leaf", value) for value in (0.8, 0.9, 0.85)]
-    runs += [run("nas-lora", "nuclei", value) for value in (0.6, 0.7, 0.8)]
-    runs += [run("lora", "leaf", value) for value in (0.6, 0.7, 0.65)]
-    runs += [run("lora", "nuclei", value) for value in (0.6, 0.7, 0.7)]
+    runs = [*run("nas-lora", "leaf", (0.8, 0.9, 0.85)), *run("nas-lora", "nuclei", (0.6, 0.7, 0.8))]
+    runs += [*run("lora", "leaf", (0.6, 0.7, 0.65)), *run("lora", "nuclei", (0.6, 0.7, 0.7))]
     summary = quality.summarise(runs, ["leaf", "nuclei"], ["nas-lora", "lora"])
     assert summary["nas-lora"]["leaf"]["click_1"] == {"mean": pytest.approx(0.85), "spread": pytest.approx(0.05)}
     assert summary["nas-lora"]["mean"]["box"] == pytest.approx((0.85 + 0.7) / 2)
@@ -33,3 +32,6 @@ def test_mean_spread_and_gains(quality: ModuleType) -> None:
     assert found["gain"] == {"leaf": pytest.approx(0.2), "nuclei": pytest.approx(0.1 / 3)}
     assert found["above_by_more_than_spread"] == ["leaf"]  # nuclei: 0.03 with a spread of 0.1
     assert "| nas-lora | leaf | 0.850 +- 0.050 |" in quality.table(summary)
+    same = quality.paired(runs, "lora")
+    assert same["leaf"] == {"mean": pytest.approx(0.2), "spread": pytest.approx(0.0)}
+    assert same["nuclei"] == {"mean": pytest.approx(0.1 / 3), "spread": pytest.approx(0.1 / 3**0.5)}
