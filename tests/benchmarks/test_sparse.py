@@ -11,18 +11,15 @@ from naslora_trainer.data import TrainingImage, objects_of
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-def test_three_labels_stay_and_they_are_the_same_for_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_labels_stay_and_pixels_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     module = importlib.import_module("sparse")
-    sparse = module.sparse
     labels = np.zeros((60, 60), np.int32)
     for i in range(6):
         labels[10 * i : 10 * i + 5, :5] = i + 1
     image = TrainingImage("a", np.zeros((60, 60, 3), np.uint8), labels, True)
-    unknown, background = sparse(image, 0, False), sparse(image, 0, True)
-    assert len(objects_of(image)) > module.KEPT == len(objects_of(unknown))
-    assert (unknown.complete, background.complete) == (False, True)
-    np.testing.assert_array_equal(unknown.labels, background.labels)
-    np.testing.assert_array_equal(unknown.labels, np.where(unknown.labels > 0, image.labels, 0))
-    assert unknown.image is image.image
-    assert objects_of(sparse(image, 1, False)) != objects_of(unknown)
+    three = module.sparse(image, 0, module.WAYS["three"])
+    assert len(objects_of(three)) == 3 and not three.complete and three.image is image.image
+    np.testing.assert_array_equal(three.labels, np.where(three.labels > 0, image.labels, 0))
+    assert module.sparse(image, 0, module.WAYS["all"]) is image
+    assert objects_of(module.sparse(image, 1, module.KEPT)) != objects_of(three)

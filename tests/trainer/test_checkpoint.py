@@ -37,7 +37,7 @@ class StopAfter:
 
 @pytest.mark.parametrize(
     ("method", "steps", "stops"),
-    [("nas-lora", 10, (1, 5, 9)), ("conv-lora-experts", 4, (2,)), ("decoder-only", 3, (1,))],
+    [("nas-lora", 10, (1, 5, 9)), ("conv-lora-experts", 5, (2,)), ("decoder-only", 5, (2,))],
     # 10 steps of nas-lora: warm-up to 2, search to 6, settle to 9, then the fold recovers.
 )
 def test_it_goes_on_bit_for_bit(

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.distributed import World
 from naslora_trainer.feed import Feed
-from naslora_trainer.frames import Frame, frame_of
+from naslora_trainer.frames import PADDING, Frame, frame_of
 from naslora_trainer.gradients import Gradients, Sample, prompt_loss
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.simulate import PromptBatch, plan_prompts
@@ -121,68 +120,32 @@ def test_bfloat16_gives_nearly_the_same_loss(network: TrainableSam, nuclei: list
     assert rounded == pytest.approx(exact, rel=0.05) and found.dtype == torch.float32 and torch.isfinite(found).all()
 
 
-def test_pixels_that_nobody_looked_at_give_no_gradient() -> None:
-    """Three labelled cells among hundreds: the naive loss pushes every other cell down, this one does not."""
-    labels = np.zeros((256, 256), np.int32)
-    for i, col in enumerate((40, 120, 200)):
-        labels[40:60, col : col + 20] = i + 1
-    elsewhere = np.s_[:, :, 150:, :]
-    frames = {
-        complete: Frame(labels, np.array([1, 2, 3]), np.full(labels.shape, complete)) for complete in (False, True)
-    }
-    pushed = {}
-    for complete, frame in frames.items():
-        batch = plan_prompts(frame, config(scribble_share=0.0), np.random.default_rng(0)).first
-        logits = torch.zeros(3, 1, 256, 256, requires_grad=True)
-        prompt_loss(logits, torch.zeros(3, 1), torch.zeros(3, dtype=torch.bool), batch).backward()
-        assert logits.grad is not None and logits.grad[:, :, 30:70].abs().max() > 0
-        pushed[complete] = float(logits.grad[elsewhere].abs().max())
-    assert pushed[False] == 0 and pushed[True] > 0
-
-
-def test_clicks_are_corrected_where_the_person_looked() -> None:
-    """A mask that covers unlabelled pixels of an incomplete image is no mistake there."""
-    labels = np.zeros((256, 256), np.int32)
-    labels[40:60, 40:60] = 1
-    frame = Frame(labels, np.array([1]), labels < 0)
-    target = labels == 1
-    batch = PromptBatch([[(50, 50, 1)]], [None], target[None], frame.trusted(target)[None])
-    answer = target | (np.arange(256) > 150)[:, None]
-    (_, (row, col, label)) = batch.corrected(answer[None]).clicks[0]
-    assert label == 1 and target[row, col]
-    answer[40:60, 60:66] = True  # beside the object, where the person did look
-    (_, (row, col, label)) = batch.corrected(answer[None]).clicks[0]
-    assert label == 0 and 60 <= col < 66
-
-
-def test_in_a_region_the_unlabelled_is_background() -> None:
-    """Loss and corrective clicks know the region, in every turn of the image, and nothing outside of it."""
+def test_all_that_is_not_the_object_is_pushed_down_labelled_or_not() -> None:
+    """An answer is one object: unlabelled cells far away are not it, no more than labelled ones. Padding is nothing."""
     labels = np.zeros((300, 200), np.int32)
     labels[40:60, 40:60] = 1
-    region = (150, 100, 250, 190)
-    image = TrainingImage("a", np.zeros((300, 200, 3), np.uint8), labels, rois=(region,))
-    whole = TrainingImage("a", image.image, labels, rois=((0, 0, 300, 200),))
-    complete = TrainingImage("a", image.image, labels, complete=True)
-    for turn in range(8):
-        frame = frame_of(image, turn, 256)
-        target = frame.labels == 1
-        trusted = frame.trusted(target)
-        expected = frame_of(TrainingImage("b", image.image, image.known.astype(np.int32)), turn, 256).labels == 1
-        near = frame_of(replace(image, rois=()), turn, 256).trusted(target)
-        assert np.array_equal(trusted, expected | near) and expected.sum() > near.sum()
-        assert np.array_equal(frame_of(whole, turn, 256).trusted(target), frame_of(complete, turn, 256).trusted(target))
-    frame = frame_of(image, 0, 256)
-    target = frame.labels == 1
-    batch = PromptBatch([[(40, 40, 1)]], [None], target[None], frame.trusted(target)[None])
-    answer = target | frame.known
-    answer[-20:] = True
+    for complete in (False, True):
+        frame = frame_of(TrainingImage("a", np.zeros((300, 200, 3), np.uint8), labels, complete), 0, 256)
+        batch = plan_prompts(frame, config(scribble_share=0.0), np.random.default_rng(0)).first
+        logits = torch.zeros(1, 1, 256, 256, requires_grad=True)
+        prompt_loss(logits, torch.zeros(1, 1), torch.zeros(1, dtype=torch.bool), batch).backward()
+        assert logits.grad is not None
+        pushed = logits.grad[0, 0].numpy()
+        assert (pushed[frame.labels == 0] > 0).all() and (pushed[frame.labels == 1] < 0).all()
+        assert not pushed[frame.labels < 0].any()
+
+
+def test_clicks_are_corrected_wherever_the_mask_is_wrong_in_the_image() -> None:
+    labels = np.zeros((256, 256), np.int32)
+    labels[40:60, 40:60], labels[240:] = 1, PADDING
+    target = labels == 1
+    batch = PromptBatch([[(50, 50, 1)]], [None], target[None], Frame(labels, np.array([1])).inside)
+    answer = target | (labels < 0)
     (_, (row, col, label)) = batch.corrected(answer[None]).clicks[0]
-    assert label == 0 and frame.known[row, col]
-    logits = torch.zeros(1, 1, 256, 256, requires_grad=True)
-    prompt_loss(logits, torch.zeros(1, 1), torch.zeros(1, dtype=torch.bool), batch).backward()
-    assert logits.grad is not None
-    pushed = logits.grad[0, 0].numpy() > 0
-    assert pushed[frame.known].all() and not pushed[-20:][~frame.known[-20:]].any()
+    assert label == 1 and target[row, col]  # nothing is wrong but in the padding
+    answer[150:220] = True
+    (_, (row, col, label)) = batch.corrected(answer[None]).clicks[0]
+    assert label == 0 and 150 <= row < 220
 
 
 def test_a_part_of_the_objects_knows_only_the_regions_that_kept_theirs() -> None:
@@ -206,7 +169,7 @@ from naslora_trainer.train import finetune
 torch.set_num_threads(1)
 world, events = World.joined(), []
 images_per_step = int(sys.argv[3])
-config = FineTuneConfig(method="lora", steps=3, blocks=1, rank=2, prompts_per_step=3, precision="float32",
+config = FineTuneConfig(method="lora", steps=5, blocks=1, rank=2, prompts_per_step=3, precision="float32",
                         images_per_step=images_per_step, correction_share=0.0, cache_mb=0)
 features = Path(sys.argv[2]) / "features"
 adapter = finetune(config, read_snapshot(Path(sys.argv[1])), events.append, scratch=features)
@@ -244,7 +207,7 @@ def test_two_processes_train_the_same_as_one(images_per_step: int, nuclei: list[
             out, errors = process.communicate(timeout=240)
             assert process.returncode == 0, errors
             said.append(int(out))
-    assert said[0] == said[1] > 3 and said[2] == 0  # the second process is silent
+    assert said[0] == said[1] > 5 and said[2] == 0  # the second process is silent
     alone, first, second = (Adapter.load(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     assert first.id == second.id
     for name, tensor in alone.tensors.items():

@@ -130,15 +130,6 @@ def test_the_input_is_the_predictors_own(base_sam: Sam, nuclei: list[TrainingIma
         assert torch.equal(base_sam.image_encoder(input_of(base_sam, wide, 0)), predictor.features)
 
 
-def test_unlabelled_pixels_far_from_an_object_are_not_background(nuclei: list[TrainingImage]) -> None:
-    labels = np.zeros((64, 64), np.int32)
-    labels[4:8, 4:8] = 1
-    frame = frame_of(replace(nuclei[0], labels=labels, complete=False), 0, 256)
-    trusted = frame.trusted(frame.labels == 1)
-    assert trusted[frame.labels == 1].all() and not trusted[128:, 128:].any()
-    assert frame_of(replace(nuclei[0], labels=labels, complete=True), 0, 256).trusted(frame.labels == 1).all()
-
-
 def test_a_perfect_answer_has_no_loss_and_ignored_pixels_do_not_count() -> None:
     target = torch.zeros(1, 1, 8, 8)
     target[..., :4] = 1

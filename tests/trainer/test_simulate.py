@@ -20,7 +20,7 @@ def frame() -> Frame:
     labels = np.zeros((256, 256), np.int32)
     for i in range(8):
         labels[20 + 25 * i : 38 + 25 * i, 30 : 60 + 10 * i] = i + 1
-    return Frame(labels, np.arange(1, 9), labels >= 0)
+    return Frame(labels, np.arange(1, 9))
 
 
 def config(**values: float) -> FineTuneConfig:
@@ -75,7 +75,7 @@ def test_corrections_go_to_the_largest_errors_first(frame: Frame) -> None:
     rows, cols = np.nonzero(target)
     answer[rows.min() : rows.min() + 12, cols.min() : cols.min() + 12] = False
     answer[200:206, 200:206] = True
-    batch = PromptBatch([[(100, 40, 1)]], [None], target[None], np.ones_like(target)[None])
+    batch = PromptBatch([[(100, 40, 1)]], [None], target[None], np.ones_like(target))
     (clicks,) = batch.corrected(answer[None], 4).clicks
     assert [label for *_, label in clicks[1:]] == [1, 0, 1, 1]
     assert target[clicks[1][:2]] and not answer[clicks[1][:2]] and answer[clicks[2][:2]] and not target[clicks[2][:2]]

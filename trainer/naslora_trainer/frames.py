@@ -29,32 +29,20 @@ class Frame:
         (256, 256) int32: object ids, 0 unlabelled, -1 beyond the image.
     objects : ndarray
         Ids that are large enough to be trained on.
-    known : ndarray
-        (256, 256) bool: where every object is labelled, so that a pixel without a label is background.
     """
 
     labels: np.ndarray
     objects: np.ndarray
-    known: np.ndarray
 
-    def trusted(self, target: np.ndarray) -> np.ndarray:
-        """Return where ``target`` (an object, (256, 256) bool) may be compared with an answer.
+    @property
+    def inside(self) -> np.ndarray:
+        """(256, 256) bool: where answers are compared with objects.
 
-        Where not every object is labelled, a pixel without a label says "not this object" only near the object, where
-        the person looked when accepting it: inside its box grown by half its size on each side, at least 4 pixels.
+        That is all of the image, whether all of its objects are labelled or not: an answer is one object, so whatever
+        lies outside of an accepted mask is not that object, be it background or another cell. Only to compare near the
+        object was measured to cost much (docs/results.md, "Three labels").
         """
-        inside = self.labels != PADDING
-        if self.known[inside].all():
-            return inside
-        rows, cols = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
-        grow_row = max(4, (rows[-1] - rows[0]) // 2)
-        grow_col = max(4, (cols[-1] - cols[0]) // 2)
-        near = np.zeros_like(inside)
-        near[
-            max(0, rows[0] - grow_row) : rows[-1] + grow_row + 1,
-            max(0, cols[0] - grow_col) : cols[-1] + grow_col + 1,
-        ] = True
-        return inside & (near | self.known | (self.labels > 0))
+        return self.labels != PADDING
 
 
 def turned(array: np.ndarray, turn: int) -> np.ndarray:
@@ -66,17 +54,15 @@ def turned(array: np.ndarray, turn: int) -> np.ndarray:
 
 def frame_of(image: TrainingImage, turn: int, side: int) -> Frame:
     """Return labels and objects of ``image`` in the low-resolution frame of a model with input size ``side``."""
-    labels, known = turned(image.labels, turn), turned(image.known, turn)
+    labels = turned(image.labels, turn)
     height, width = ResizeLongestSide.get_preprocess_shape(*labels.shape, side)
     height, width = (max(1, round(n * LOW_RES / side)) for n in (height, width))
     rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
     cols = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
     framed = np.full((LOW_RES, LOW_RES), PADDING, np.int32)
     framed[:height, :width] = labels[np.ix_(rows, cols)]
-    framed_known = np.zeros((LOW_RES, LOW_RES), bool)
-    framed_known[:height, :width] = known[np.ix_(rows, cols)]
     ids, sizes = np.unique(framed[framed > 0], return_counts=True)
-    return Frame(framed, ids[sizes >= SMALLEST_OBJECT], framed_known)
+    return Frame(framed, ids[sizes >= SMALLEST_OBJECT])
 
 
 def input_of(sam: Sam, image: TrainingImage, turn: int) -> Tensor:

@@ -184,5 +184,5 @@ class Gradients:
 def prompt_loss(logits: Tensor, iou: Tensor, several: Tensor, batch: PromptBatch) -> Tensor:
     """Return the loss of answers (see :func:`naslora_trainer.loss.prompted_loss`) to a batch of prompts."""
     targets = torch.as_tensor(batch.targets, dtype=logits.dtype, device=logits.device)[:, None]
-    trusted = torch.as_tensor(batch.trusted, dtype=logits.dtype, device=logits.device)[:, None]
-    return prompted_loss(logits, iou, targets, trusted, several)
+    inside = torch.as_tensor(batch.inside, dtype=logits.dtype, device=logits.device)
+    return prompted_loss(logits, iou, targets, inside.expand_as(targets), several)

@@ -32,8 +32,10 @@ class PromptBatch:
         One list for each object; with the boxes' two corners all have as many tokens.
     boxes : list of Box or None
         One for each object; an object has either first clicks or a box.
-    targets, trusted : ndarray
-        (B, 256, 256) bool: the objects, and where they may be compared.
+    targets : ndarray
+        (B, 256, 256) bool: the objects.
+    inside : ndarray
+        (256, 256) bool: where they are compared.
     masks : Tensor, optional
         (B, 1, 256, 256): logits of an earlier answer, given back to the model as a prompt.
     """
@@ -41,7 +43,7 @@ class PromptBatch:
     clicks: list[list[Click]]
     boxes: list[Box | None]
     targets: np.ndarray
-    trusted: np.ndarray
+    inside: np.ndarray
     masks: Tensor | None = None
 
     def __len__(self) -> int:
@@ -56,9 +58,7 @@ class PromptBatch:
     def part(self, which: slice) -> PromptBatch:
         """Return the prompts of some of the objects."""
         masks = None if self.masks is None else self.masks[which]
-        return PromptBatch(
-            self.clicks[which], self.boxes[which], self.targets[which], self.trusted[which], masks
-        )  # fmt: skip
+        return PromptBatch(self.clicks[which], self.boxes[which], self.targets[which], self.inside, masks)
 
     def corrected(self, predicted: np.ndarray, count: int = 1) -> PromptBatch:
         """Return the batch with ``count`` corrective clicks each, given the answers (B, 256, 256) bool.
@@ -66,8 +66,8 @@ class PromptBatch:
         Clicks go to the deepest points of the largest error regions; when those are used up, inside the object.
         """
         clicks = []
-        for before, answer, target, trusted in zip(self.clicks, predicted, self.targets, self.trusted, strict=True):
-            clicks.append([*before, *_corrections(answer & trusted, target, count)])
+        for before, answer, target in zip(self.clicks, predicted, self.targets, strict=True):
+            clicks.append([*before, *_corrections(answer & self.inside, target, count)])
         return replace(self, clicks=clicks)
 
 
@@ -121,7 +121,7 @@ def plan_prompts(frame: Frame, config: FineTuneConfig, rng: np.random.Generator)
             clicks.append([(*point, 1) for point in random_scribble(target, scribble, rng)])
         else:
             clicks.append([] if box else [(*random_click(target, rng), 1)])
-    first = PromptBatch(clicks, boxes, targets, np.stack([frame.trusted(t) for t in targets]))
+    first = PromptBatch(clicks, boxes, targets, frame.inside)
     corrections = 0
     if rng.random() < config.correction_share:
         corrections = min(MOST_CORRECTIONS, int(rng.geometric(0.5)))
