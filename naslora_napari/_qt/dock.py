@@ -204,7 +204,7 @@ class NasLoraDock(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(330 + scroll.verticalScrollBar().sizeHint().width())
 
     def _connect(self) -> None:
         for asked in (self.open_panel.image_asked, self.open_panel.folder_asked, self.open_panel.project_asked):

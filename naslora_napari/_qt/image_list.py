@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QItemSelectionModel, QPoint, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
 from ..store import Project
@@ -25,6 +26,15 @@ ROWS = 5
 TYPED_MS = 150
 
 
+class SearchField(QLineEdit):
+    """A line to type in, whose keys never reach the window: Enter there would accept a mask."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Take every key."""
+        super().keyPressEvent(event)
+        event.accept()
+
+
 class ImageList(QWidget):
     """Search field, filter and list.
 
@@ -42,7 +52,7 @@ class ImageList(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.search = QLineEdit()
+        self.search = SearchField()
         self.search.setPlaceholderText("Search names, folders, notes")
         self.search.setClearButtonEnabled(True)
         self.kind = QComboBox()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from naslora_trainer.images import IMAGE_SUFFIXES
 
 from ..store import Project, ProjectSummary
-from ..store.listing import progress_text
+from ..store.listing import progress_details, progress_text
 from ..store.records import ImageStatus
 from .image_list import ImageList
 from .widgets import Panel, button, counted, wrapped
@@ -59,7 +59,8 @@ class OpenPanel(Panel):
         self._add_row(self.complete_button, self.skip_button, self.area_button)
         self.missing = wrapped()
         self.find_button = button("Find images…", self._ask_where, "Look for them in another folder")
-        self.summary = wrapped()
+        self.summary = QLabel()
+        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.add(self.missing, self.find_button, self.summary)
         self.summary.setText("Nothing is open yet.")
         self.show_missing([])
@@ -90,6 +91,7 @@ class OpenPanel(Panel):
     def show_summary(self, summary: ProjectSummary) -> None:
         """Show how much is labelled."""
         self.summary.setText(progress_text(summary))
+        self.summary.setToolTip(progress_details(summary))
 
     def show_missing(self, names: Sequence[str]) -> None:
         """Tell which images are not at their place any more, and offer to look for them."""

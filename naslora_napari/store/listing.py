@@ -54,11 +54,14 @@ def next_unfinished(names: Sequence[str], status_of: StatusOf, current: str) -> 
 
 
 def progress_text(summary: ProjectSummary) -> str:
-    """Return how far the work is, such as "34 of 120 images, 1,204 objects; 30 complete"."""
-    images = f"{summary.annotated:,} of {_counted(summary.images, 'image')}"
-    ends = [f"{count:,} {word}" for count, word in ((summary.complete, "complete"), (summary.skipped, "skipped"))]
-    told = [end for end in ends if not end.startswith("0 ")]
-    return f"{images}, {_counted(summary.objects, 'object')}" + (f"; {', '.join(told)}" if told else "")
+    """Return how far the work is: "34 of 120 images, 1,204 objects"."""
+    return f"{summary.annotated:,} of {_counted(summary.images, 'image')}, {_counted(summary.objects, 'object')}"
+
+
+def progress_details(summary: ProjectSummary) -> str:
+    """Return what :func:`progress_text` leaves out."""
+    images = _counted(summary.annotated, "image")
+    return f"{images} with objects, {summary.complete:,} complete, {summary.skipped:,} skipped"
 
 
 def status_text(status: ImageStatus) -> str:
