@@ -82,12 +82,12 @@ class Annotator:
 
     def change_images(self, count: int) -> dict[str, Any]:
         """Go back and forth through the images with the keys."""
-        images = self.dock.open_panel.images
+        images = self.dock.open_panel.list.model.names
         shown, ready = [], []
         key = Qt.Key.Key_PageUp
         for _ in range(count):
-            if images.currentIndex() in (0, images.count() - 1):
-                key = Qt.Key.Key_PageUp if images.currentIndex() else Qt.Key.Key_PageDown
+            if self._session.name in (images[0], images[-1]):
+                key = Qt.Key.Key_PageDown if self._session.name == images[0] else Qt.Key.Key_PageUp
             times = self._open_image("change the image", partial(driving.press, self.hands.viewer, key))
             shown.append(times[0])
             ready.append(times[1])
@@ -171,9 +171,11 @@ class Annotator:
         self.hands.choose_folder(self.dock.open_panel.project_button, self.material.project)
 
     def _to_last_image(self) -> None:
-        images = self.dock.open_panel.images
-        if images.currentIndex() != images.count() - 1:
-            self._open_image("change the image", lambda: QTest.keyClick(images, Qt.Key.Key_End))
+        panel = self.dock.open_panel
+        if not panel.list_button.isChecked():
+            self.hands.press(panel.list_button)
+        if self._session.name != panel.list.model.names[-1]:
+            self._open_image("change the image", lambda: QTest.keyClick(panel.list.view, Qt.Key.Key_End))
 
     def _open_image(self, phase: str, act: Callable[[], object]) -> tuple[float, float]:
         """Do what opens an image; return the milliseconds until it was on the screen, and until it was encoded."""

@@ -12,15 +12,17 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from naslora_trainer.data import Roi
 from naslora_trainer.pictures import Picture
 from naslora_trainer.prompts import Point, Prediction, Prompts
 
 from ..store.edits import Edit, Window
+from .area_layer import AREAS, AreaLayer
 from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
 from .own_changes import OwnChanges
 from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
-Mode = Literal["click", "box", "scribble", "lasso", "brush", "off"]
+Mode = Literal["click", "box", "scribble", "lasso", "brush", "area", "off"]
 IMAGE, OBJECTS, PREVIEW = "Image", "Objects", "Preview"
 #: For each mode the layer that is worked on, and napari's mode of it.
 WORK = {
@@ -29,6 +31,7 @@ WORK = {
     "scribble": (ALONG, "add_path"),
     "lasso": (LASSO, "add_polygon_lasso"),
     "brush": (OBJECTS, "paint"),
+    "area": (AREAS, "add_rectangle"),
 }
 #: The answer to prompts, and what a click under the mouse would give.
 PROPOSED, HOVERED = 1, 2
@@ -60,6 +63,8 @@ class Canvas(QObject):
     looked_at = Signal(tuple)
     #: Contrast limits (low, high) that the person chose.
     contrast_chosen = Signal(tuple)
+    #: Areas of the image in which every object is labelled, as the person drew them.
+    areas_edited = Signal(tuple)
 
     def __init__(self, viewer: Viewer, parent: QObject) -> None:
         super().__init__(parent)
@@ -68,6 +73,8 @@ class Canvas(QObject):
         self.layers: dict[str, Layer] = {}
         self.prompts = PromptLayers(viewer, self)
         self.prompts.edited.connect(self.prompts_edited)
+        self.areas = AreaLayer(viewer, self)
+        self.areas.edited.connect(self.areas_edited)
         #: Whether the brush leaves the pixels of other objects alone.
         self.keep_others = False
         #: Where was painted since the objects were handed over.
@@ -86,8 +93,11 @@ class Canvas(QObject):
         viewer.mouse_drag_callbacks.append(self._on_mouse)
         viewer.scene.camera.events.connect(self._on_camera)
 
-    def show_image(self, name: str, picture: Picture, labels: np.ndarray) -> None:
-        """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before."""
+    def show_image(self, name: str, picture: Picture, labels: np.ndarray, rois: Sequence[Roi] = ()) -> None:
+        """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before.
+
+        ``rois`` are its areas in which every object is labelled.
+        """
         self.flush(everywhere=True)
         if self._can_take(picture):
             self._exchange(name, picture, labels)
@@ -98,6 +108,7 @@ class Canvas(QObject):
         self._rest.stop()
         self._contrast.stop()
         self.prompts.resize(max(labels.shape))
+        self.areas.show(rois, labels.shape)
         self.viewer.reset_view()
         self.set_mode(self.mode)
         self.set_keep_others(self.keep_others)
@@ -205,7 +216,7 @@ class Canvas(QObject):
 
     def _can_take(self, picture: Picture) -> bool:
         """Return whether the layers that are there can show an image: to build them anew takes seconds."""
-        if not all(self.present(key) for key in (IMAGE, OBJECTS, PREVIEW, *PROMPTS)):
+        if not all(self.present(key) for key in (IMAGE, OBJECTS, PREVIEW, AREAS, *PROMPTS)):
             return False
         shown, image = self.layers[IMAGE], picture.levels[0]
         many = shown.multiscale or in_levels(picture)
@@ -243,6 +254,7 @@ class Canvas(QObject):
         preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
         preview.editable = False
         self.layers[PREVIEW] = self._add(preview)
+        self.layers[AREAS] = self._add(self.areas.make(place))
         for key, layer in self.prompts.make(labels.shape, place).items():
             self.layers[key] = self._add(layer)
         for event in TRANSFORM:
@@ -336,9 +348,11 @@ class Canvas(QObject):
         tapped = bool(np.abs(np.array(event.pos) - start).max() <= TAP)
         if not navigating and layer in (self.layers.get(key) for key in PROMPTS):
             self.prompts.read_soon(negative and self.mode == "scribble", tapped)
-        if self.mode != "click" or not navigating or not tapped:
+        point = self.pixel_at(event.position) if tapped else None
+        if not navigating and layer is self.layers.get(AREAS):
+            self.areas.read_soon(point)
+        if self.mode != "click" or not navigating:
             return
-        point = self.pixel_at(event.position)
         if point is not None:
             self.prompts.click(NEGATIVE if negative else POSITIVE, point)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,14 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.prompts import Box, Prediction, Prompts
 
 from ..live import AnnotationSession, LivePredictor
 from ..live.session import Overlap
 from .ahead import Ahead, embedding_cache
+from .asking import Asking
 from .batch_panel import BatchPanel
 from .batching import Batching
+from .browsing import Browsing
 from .canvas import Canvas
 from .editing import Editing
 from .following import Following
@@ -81,19 +81,20 @@ class NasLoraDock(QWidget):
         self.canvas = Canvas(napari_viewer, self)
         self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
-        self._picture: Picture | None = None
         self._refused = ""
         self._closed = False
         self._window_closes = False
         self.editing, self.hover = Editing(self), Hover(self)
         self.keeping = Keeping(self)
+        self.asking = Asking(self)
+        self.browsing = Browsing(self)
         self.ahead = Ahead(self)
         self.following: Following = Following(self)
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
         self.file_tasks.run(load_layers)
-        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self._failed, doing="loading the model")
+        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self.failed, doing="loading the model")
         self.show_state()
 
     @property
@@ -124,7 +125,7 @@ class NasLoraDock(QWidget):
         self.file_tasks.run(
             lambda: (project.picture(name), session.waiting(name) or project.annotation(name)),
             lambda found: self._use_image(project, name, found[0], found[1], then),
-            self._failed,
+            self.failed,
             doing=f"opening {name}",
         )
 
@@ -146,6 +147,7 @@ class NasLoraDock(QWidget):
         self.training.close()
         self.batching.close()
         self.keeping.close()
+        self.browsing.close()
         self.model_tasks.close()
         self.file_tasks.close()
 
@@ -202,12 +204,14 @@ class NasLoraDock(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(330 + scroll.verticalScrollBar().sizeHint().width())
 
     def _connect(self) -> None:
         for asked in (self.open_panel.image_asked, self.open_panel.folder_asked, self.open_panel.project_asked):
             asked.connect(self.open_project)
         self.open_panel.image_chosen.connect(self.show_image)
+        self.open_panel.area_asked.connect(lambda: self.set_mode("area"))
+        self.prompt_panel.add_mode("area", self.open_panel.area_button)
         self.prompt_panel.mode_chosen.connect(self.set_mode)
         self.prompt_panel.accepted.connect(self.editing.accept)
         self.prompt_panel.discarded.connect(self.editing.discard)
@@ -219,10 +223,7 @@ class NasLoraDock(QWidget):
         self.prompt_panel.overlap_chosen.connect(self._choose_overlap)
         self.prompt_panel.hover_chosen.connect(self.hover.enable)
         self.prompt_panel.class_added.connect(self._add_class)
-        self.canvas.prompts_edited.connect(self._on_prompts_edited)
         self.canvas.labels_painted.connect(self._on_painted)
-        self.canvas.looked_at.connect(self._on_look)
-        self.canvas.contrast_chosen.connect(self._on_contrast)
         self.training.finished.connect(self.trained)
         self.training.swapped.connect(self._on_swapped)
         self.batching.finished.connect(self.batchFinished)
@@ -243,16 +244,14 @@ class NasLoraDock(QWidget):
         self.session = AnnotationSession(project)
         self.keeping.use(project, before, self.session)
         self.session.overlap = self.prompt_panel.overlap_box.currentData()
-        self.session.prompts_changed.connect(self._on_prompts)
-        self.session.preview_changed.connect(self._on_preview)
+        self.asking.use(self.session)
         self.session.labels_changed.connect(self._on_labels)
-        names = [entry.name for entry in project.images]
-        self.open_panel.show_images(names, names[0] if names else "")
+        self.browsing.use(project)
         self.show_class()
         self.training.set_project(project)
         self.show_counts()
-        if names:
-            self.show_image(names[0])
+        if project.images:
+            self.show_image(project.images[0].name)
         else:
             report(UserError(f"The project {project.name} has no images.", "Open a folder with images."))
 
@@ -268,79 +267,13 @@ class NasLoraDock(QWidget):
             return
         self.hover.clear()
         annotation = self.session.waiting(name) or annotation
-        self.canvas.show_image(name, picture, annotation.labels)
+        self.canvas.show_image(name, picture, annotation.labels, project.status(name).marks.rois)
         self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
-        self.open_panel.images.setCurrentText(name)
-        self._prepare(name, picture)
+        self.browsing.show_image(name)
+        self.asking.prepare(name, picture)
         if then is not None:
             self._try(then)
-
-    def _prepare(self, name: str, picture: Picture) -> None:
-        """Let the model look at an image, in its thread."""
-        self._picture = picture
-        self.model_tasks.run(
-            lambda: self.predictor.set_image(picture),
-            lambda _: self._on_encoded(name),
-            self._failed,
-            doing="preparing the image",
-        )
-
-    def _on_contrast(self, limits: tuple[float, float]) -> None:
-        """Let the model see the contrast that the person chose, now and in the next training."""
-        project, session = self.project, self.session
-        if project is None or session is None or self._picture is None or limits == self._picture.limits:
-            return
-        if not project.read_only:
-            self._try(lambda: project.set_limits(session.name, limits))
-        self._prepare(session.name, replace(self._picture, limits=limits))
-
-    def _on_encoded(self, name: str) -> None:
-        self._ask_model()
-        self.imageReady.emit(name)
-
-    def _on_look(self, visible: Box) -> None:
-        """Let the model look at what is visible of a large image, before the person clicks there."""
-        self.predictor.visible = visible
-        self.model_tasks.run(self.predictor.prepare, topic="look", idle=True)
-
-    def _on_prompts_edited(self, prompts: Prompts) -> None:
-        if self.session is not None:
-            self.session.set_prompts(prompts)
-
-    def _on_prompts(self, prompts: Prompts) -> None:
-        self._refused = ""
-        self._ask_model()  # which then works while they are drawn
-        self.hover.clear()
-        self.canvas.show_prompts(prompts)
-        self.show_state()
-
-    def _ask_model(self) -> None:
-        """Answer the current prompts in the model's thread; only the newest waiting question counts."""
-        session = self.session
-        if session is None or session.prompts.empty or not self.predictor.is_ready:
-            return
-        asked, name = session.prompts, session.name
-
-        def still_asked() -> bool:
-            return session is self.session and session.name == name and session.prompts == asked
-
-        def answered(prediction: Prediction) -> None:
-            if still_asked():
-                session.show(prediction)
-
-        def refused(error: BaseException) -> None:
-            if still_asked():
-                self._failed(error)
-
-        self.model_tasks.run(
-            lambda: self.predictor.predict(asked), answered, refused, topic="answer", doing="answering"
-        )
-
-    def _on_preview(self, prediction: Prediction | None) -> None:
-        self.canvas.show_preview(prediction)
-        self.show_state()
-        self.previewChanged.emit()
 
     def _on_labels(self, edit: Edit) -> None:
         self.canvas.show_labels(edit)
@@ -365,13 +298,10 @@ class NasLoraDock(QWidget):
 
     def show_counts(self) -> None:
         """Show how many images and objects there are."""
-        waits = self.session is not None and self.session.saving.count  # then the disk is not what counts
-        if self.project is not None and not waits:
-            self._try(lambda: self.open_panel.show_summary(self.project.summary()))  # type: ignore[union-attr]
-        self.training.show_readiness()
+        self.browsing.show_counts()
 
     def _on_swapped(self) -> None:
-        self._ask_model()
+        self.asking.ask()
         self.show_state()
 
     def _choose_class(self, class_id: int) -> None:
@@ -398,7 +328,11 @@ class NasLoraDock(QWidget):
             report(error)
             return None
 
-    def _failed(self, error: BaseException) -> None:
+    def forget_failure(self) -> None:
+        """Tell no more what went wrong: the person asked for something else."""
+        self._refused = ""
+
+    def failed(self, error: BaseException) -> None:
         """Tell what went wrong, and leave it in the dock until the person asks for something else."""
         report(error)
         self._refused = str(error)

@@ -1,75 +1,147 @@
-"""Open an image, a folder or a project; go through its images."""
+"""Open an image, a folder or a project; go through its images, and say how far they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from naslora_trainer.images import IMAGE_SUFFIXES
 
-from ..store import ProjectSummary
+from ..store import Project, ProjectSummary
+from ..store.listing import progress_details, progress_text
+from ..store.records import ImageStatus
+from .image_list import ImageList
 from .widgets import Panel, button, counted, wrapped
+
+COMPLETE = "Every object of this image is labelled: what has no label is background"
+SKIP = "This image is not to be labelled"
+AREA = "Draw areas of this image in which every object is labelled; a click into one removes it"
 
 
 class OpenPanel(Panel):
-    """Buttons to open something, and the list of images."""
+    """Buttons to open something, the images with their states, and how far the work is."""
 
     image_asked = Signal(object)
     folder_asked = Signal(object)
     project_asked = Signal(object)
     image_chosen = Signal(str)
+    unfinished_asked = Signal()
+    area_asked = Signal()
+    #: Images are to be looked for in a folder.
+    relink_asked = Signal(object)
 
     def __init__(self) -> None:
         super().__init__("1  Open")
         self.image_button = button("Image…", self._ask_image, "Open one image")
         self.folder_button = button("Folder…", self._ask_folder, "Open all images of a folder")
         self.project_button = button("Project…", self._ask_project, "Open a folder NAME.naslora")
-        row = QHBoxLayout()
-        for widget in (self.image_button, self.folder_button, self.project_button):
-            row.addWidget(widget)
-        self.rows.addLayout(row)
+        self._add_row(self.image_button, self.folder_button, self.project_button)
         self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
         self.next_button = button("▶", lambda: self.step(1), "Next image")
-        for arrow in (self.previous_button, self.next_button):
-            arrow.setFixedWidth(30)
-        self.images = QComboBox()
-        self.images.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.images.setMinimumContentsLength(12)
-        self.images.setToolTip("Images of the project")
-        self.images.activated.connect(lambda index: self.image_chosen.emit(self.images.itemText(index)))
-        row = QHBoxLayout()
-        row.addWidget(self.previous_button)
-        row.addWidget(self.images, 1)
-        row.addWidget(self.next_button)
-        self.rows.addLayout(row)
-        self.summary = wrapped()
-        self.add(self.summary)
+        self.unfinished_button = button("▶▶", self.unfinished_asked.emit, "Next image that is not finished")
+        for arrow in (self.previous_button, self.next_button, self.unfinished_button):
+            arrow.setFixedWidth(34)
+        self.list_button = button("", self._fold, "Show or hide the list of images", checkable=True)
+        self.list_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        row = self._add_row(self.previous_button, self.list_button, self.next_button, self.unfinished_button)
+        row.setStretch(1, 1)
+        self.list = ImageList()
+        self.list.chosen.connect(self.image_chosen)
+        self.list.hide()
+        self.add(self.list)
+        self.complete_button = button("Complete", lambda: self._mark("complete"), COMPLETE, checkable=True)
+        self.skip_button = button("Skip", lambda: self._mark("skipped"), SKIP, checkable=True)
+        self.area_button = button("Area", self.area_asked.emit, AREA, checkable=True)
+        self._add_row(self.complete_button, self.skip_button, self.area_button)
+        self.missing = wrapped()
+        self.find_button = button("Find images…", self._ask_where, "Look for them in another folder")
+        self.summary = QLabel()
+        self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.add(self.missing, self.find_button, self.summary)
         self.summary.setText("Nothing is open yet.")
-        self.show_images([], "")
+        self.show_missing([])
+        self._enable(False)
 
-    def show_images(self, names: Sequence[str], current: str) -> None:
-        """Fill the list."""
-        self.images.clear()
-        self.images.addItems(list(names))
-        self.images.setCurrentText(current)
-        for widget in (self.images, self.previous_button, self.next_button):
-            widget.setEnabled(len(names) > 0)
+    def use(self, project: Project, roomy: bool) -> None:
+        """Show the images of a project; ``roomy``: there is room for the list."""
+        self.list.use(project)
+        self.show_missing([])
+        self._enable(bool(project.images))
+        if roomy and len(project.images) > 1 and not self.list_button.isChecked():
+            self.list_button.setChecked(True)
+            self._fold()
+        self.show_current("", ImageStatus())
+
+    def show_current(self, name: str, status: ImageStatus) -> None:
+        """Show which image is open, and how far it is."""
+        if name != self.list.current:
+            self.list.show_current(name)
+        self._show_name()
+        self.show_status(status)
+
+    def show_status(self, status: ImageStatus) -> None:
+        """Show how far the open image is."""
+        self.complete_button.setChecked(status.marks.complete)
+        self.skip_button.setChecked(status.marks.skipped)
 
     def show_summary(self, summary: ProjectSummary) -> None:
         """Show how much is labelled."""
-        self.summary.setText(
-            f"{counted(summary.objects, 'object')} on {summary.annotated} of {counted(summary.images, 'image')}"
-        )
+        self.summary.setText(progress_text(summary))
+        self.summary.setToolTip(progress_details(summary))
+
+    def show_missing(self, names: Sequence[str]) -> None:
+        """Tell which images are not at their place any more, and offer to look for them."""
+        for widget in (self.missing, self.find_button):
+            widget.setVisible(len(names) > 0)
+        if names:
+            are = "is" if len(names) == 1 else "are"
+            self.missing.setText(f"{counted(len(names), 'image')} {are} not at the old place, such as {names[0]}.")
 
     def step(self, by: int) -> None:
-        """Go to the next or the previous image."""
-        index = self.images.currentIndex() + by
-        if 0 <= index < self.images.count():
-            self.images.setCurrentIndex(index)
-            self.image_chosen.emit(self.images.itemText(index))
+        """Go to the next or the previous image of the list."""
+        names = self.list.model.names
+        place = names.index(self.list.current) + by if self.list.current in names else 0
+        if 0 <= place < len(names):
+            self.image_chosen.emit(names[place])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as much of the name as fits."""
+        super().resizeEvent(event)
+        self._show_name()
+
+    def _add_row(self, *widgets: QWidget) -> QHBoxLayout:
+        row = QHBoxLayout()
+        for widget in widgets:
+            row.addWidget(widget)
+        self.rows.addLayout(row)
+        return row
+
+    def _enable(self, on: bool) -> None:
+        for widget in (self.previous_button, self.next_button, self.unfinished_button, self.list_button):
+            widget.setEnabled(on)
+        for widget in (self.complete_button, self.skip_button, self.area_button):
+            widget.setEnabled(on)
+
+    def _show_name(self) -> None:
+        sign = "▴" if self.list_button.isChecked() else "▾"
+        width = self.list_button.width() - 40
+        metrics = self.list_button.fontMetrics()
+        name = metrics.elidedText(self.list.current or "Images", Qt.TextElideMode.ElideMiddle, width)
+        self.list_button.setText(f"{name} {sign}")
+
+    def _fold(self) -> None:
+        self.list.setVisible(self.list_button.isChecked())
+        self._show_name()
+        if self.list_button.isChecked():
+            self.list.show_current(self.list.current)
+
+    def _mark(self, mark: str) -> None:
+        if self.list.current:
+            self.list.marked.emit(self.list.current, mark)
 
     def _ask_image(self) -> None:
         kinds = " ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
@@ -86,3 +158,8 @@ class OpenPanel(Panel):
         path = QFileDialog.getExistingDirectory(self, "Open a project (a folder NAME.naslora)")
         if path:
             self.project_asked.emit(Path(path))
+
+    def _ask_where(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Look for the images in a folder and those in it")
+        if path:
+            self.relink_asked.emit(Path(path))

@@ -24,6 +24,7 @@ HINTS = {
     "scribble": "Draw along the object; with Shift along the background.",
     "lasso": "Hold the button and draw once around the object; clicks then correct the mask.",
     "brush": "Paint on the objects; a stroke on background makes a new one. E erases.",
+    "area": "Drag around a part in which every object is labelled. Click into an area to remove it.",
 }
 OVERLAPS = {
     "keep": "New objects stay off accepted ones",
@@ -63,13 +64,12 @@ class PromptPanel(Panel):
     def __init__(self) -> None:
         super().__init__("2  Prompt and correct")
         self.mode_buttons: dict[str, Button] = {}
-        group = QButtonGroup(self)
+        self._group = QButtonGroup(self)
         grid = QGridLayout()
         for place, (mode, (text, tooltip)) in enumerate(MODES.items()):
             made = button(text, partial(self.mode_chosen.emit, mode), tooltip, checkable=True)
-            group.addButton(made)
             grid.addWidget(made, *divmod(place, COLUMNS))
-            self.mode_buttons[mode] = made
+            self.add_mode(mode, made)
         self.mode_buttons["click"].setChecked(True)
         self.hover_button = button("Preview", self._on_hover, HOVER, checkable=True)
         self.hover_button.setChecked(True)
@@ -107,6 +107,11 @@ class PromptPanel(Panel):
         self.over_object = wrapped()
         self.add(self.over_object)
         self._chosen = 0
+
+    def add_mode(self, mode: str, made: Button) -> None:
+        """Let a checkable button, which may be on another panel, choose a mode of the mouse."""
+        self._group.addButton(made)
+        self.mode_buttons[mode] = made
 
     def show_classes(self, classes: Sequence[ClassInfo], current: int) -> None:
         """Fill the class list."""

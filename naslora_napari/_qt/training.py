@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.errors import UserError
 
 from ..jobs import finetune_job
 from ..live import LivePredictor
@@ -85,11 +84,7 @@ class Training(QObject):
 
     def _enable_start(self) -> str:
         """Enable the button if it can be pressed now; return what is ready to train on, or missing."""
-        try:
-            summary = None if self.project is None else self.project.summary()
-        except UserError as error:  # a damaged annotation file
-            self.panel.start_button.setEnabled(False)
-            return str(error)
+        summary = None if self.project is None else self.project.known_summary()
         ready = summary is not None and summary.objects >= FEWEST_OBJECTS
         if summary is None:
             hint = "Open images and accept objects first."

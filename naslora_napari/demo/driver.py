@@ -109,7 +109,10 @@ class Loop:
         """Go to the last image of the list, which has no outlines."""
         if self.dock.session is None or self.dock.project is None:
             raise UserError("No project is open in the window.")
-        self._until_ready(lambda: QTest.keyClick(self.dock.open_panel.images, Qt.Key.Key_End))
+        panel = self.dock.open_panel
+        if not panel.list_button.isChecked():
+            self.hands.press(panel.list_button)
+        self._until_ready(lambda: QTest.keyClick(panel.list.view, Qt.Key.Key_End))
         entry = next(e for e in self.dock.project.images if e.name == self.dock.session.name)
         if entry.path.stem != UNSEEN:
             raise UserError(f"The list of images led to {entry.name}, not to the unseen one.")

@@ -179,6 +179,7 @@ class Project(ListedImages):
                     "Add the class there.",
                 )
             self._sound[name] = signature if sound else None
+            self._statuses.put(name, found.status)
             return found
 
     def add_object(self, name: str, mask: np.ndarray, info: ObjectInfo) -> int:
@@ -296,7 +297,7 @@ class Project(ListedImages):
             self._folder("annotations")
             path = self._file(name)
             write_annotation(path, name, new, backup_of(self.path, path))
-            self._statuses.put(name, ImageStatus(len(new.objects), 0, new.marks))
+            self._statuses.put(name, new.status)
 
     # How far the work is
 

@@ -193,6 +193,11 @@ class Annotation:
         """Whether every object of the image is labelled."""
         return self.marks.complete
 
+    @property
+    def status(self) -> ImageStatus:
+        """What lists tell of the image."""
+        return ImageStatus(len(self.objects), sum(i.review == "doubtful" for i in self.objects.values()), self.marks)
+
 
 @dataclass(frozen=True)
 class ProjectSummary:
