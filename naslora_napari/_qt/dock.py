@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from .batching import Batching
 from .browsing import Browsing
 from .canvas import Canvas
 from .editing import Editing
+from .exchange import Exchange
 from .following import Following
 from .hover import Hover
 from .image_layer import load_layers
@@ -39,6 +40,7 @@ from .training import Training
 if TYPE_CHECKING:
     import numpy as np
 
+    from naslora_trainer.channels import Channels
     from naslora_trainer.pictures import Picture
 
     from ..store import Annotation, Project
@@ -87,7 +89,7 @@ class NasLoraDock(QWidget):
         self.editing, self.hover = Editing(self), Hover(self)
         self.keeping = Keeping(self)
         self.asking = Asking(self)
-        self.browsing = Browsing(self)
+        self.browsing, self.exchange = Browsing(self), Exchange(self)
         self.ahead = Ahead(self)
         self.following: Following = Following(self)
         self._lay_out()
@@ -123,8 +125,12 @@ class NasLoraDock(QWidget):
             return
         self.canvas.flush()
         self.file_tasks.run(
-            lambda: (project.picture(name), session.waiting(name) or project.annotation(name)),
-            lambda found: self._use_image(project, name, found[0], found[1], then),
+            lambda: (
+                project.picture(name),
+                session.waiting(name) or project.annotation(name),
+                project.channel_names(name),
+            ),
+            lambda found: self._use_image(project, name, found[0], found[1], found[2], then),
             self.failed,
             doing=f"opening {name}",
         )
@@ -210,6 +216,7 @@ class NasLoraDock(QWidget):
         for asked in (self.open_panel.image_asked, self.open_panel.folder_asked, self.open_panel.project_asked):
             asked.connect(self.open_project)
         self.open_panel.image_chosen.connect(self.show_image)
+        self.open_panel.channels.chosen.connect(self._choose_channels)
         self.open_panel.area_asked.connect(lambda: self.set_mode("area"))
         self.prompt_panel.add_mode("area", self.open_panel.area_button)
         self.prompt_panel.mode_chosen.connect(self.set_mode)
@@ -261,6 +268,7 @@ class NasLoraDock(QWidget):
         name: str,
         picture: Picture,
         annotation: Annotation,
+        channels: Sequence[str],
         then: Callable[[], Any] | None = None,
     ) -> None:
         if project is not self.project or self.session is None:
@@ -271,9 +279,30 @@ class NasLoraDock(QWidget):
         self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
         self.browsing.show_image(name)
+        self.open_panel.channels.show_channels(channels, project.channels(name))
         self.asking.prepare(name, picture)
         if then is not None:
             self._try(then)
+
+    def _choose_channels(self, channels: Channels) -> None:
+        """See other channels of the image, now and in the next training."""
+        project, session = self.project, self.session
+        if project is not None and session is not None and session.name:
+            name = session.name
+            self.file_tasks.run(
+                lambda: project.set_channels(name, channels),
+                lambda _: self.show_image(name),
+                doing="mixing the channels",
+            )
+
+    def reload(self, project: Project) -> None:
+        """Show a project as it is now on disk, if it is the one that is open."""
+        if project is self.project and self.session is not None:
+            self.browsing.use(project)
+            self.show_class()
+            self.show_counts()
+            if self.session.name:
+                self.show_image(self.session.name)
 
     def _on_labels(self, edit: Edit) -> None:
         self.canvas.show_labels(edit)

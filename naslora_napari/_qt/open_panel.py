@@ -14,9 +14,11 @@ from naslora_trainer.images import IMAGE_SUFFIXES
 from ..store import Project, ProjectSummary
 from ..store.listing import progress_details, progress_text
 from ..store.records import ImageStatus
+from .channel_choice import ChannelChoice
 from .image_list import ImageList
 from .widgets import Panel, button, counted, wrapped
 
+LAYER = "Annotate the image that is selected in napari's layer list, whatever opened it"
 COMPLETE = "Every object of this image is labelled: what has no label is background"
 SKIP = "This image is not to be labelled"
 AREA = "Draw areas of this image in which every object is labelled; a click into one removes it"
@@ -28,6 +30,7 @@ class OpenPanel(Panel):
     image_asked = Signal(object)
     folder_asked = Signal(object)
     project_asked = Signal(object)
+    layer_asked = Signal()
     image_chosen = Signal(str)
     unfinished_asked = Signal()
     area_asked = Signal()
@@ -39,7 +42,8 @@ class OpenPanel(Panel):
         self.image_button = button("Image…", self._ask_image, "Open one image")
         self.folder_button = button("Folder…", self._ask_folder, "Open all images of a folder")
         self.project_button = button("Project…", self._ask_project, "Open a folder NAME.naslora")
-        self._add_row(self.image_button, self.folder_button, self.project_button)
+        self.layer_button = button("Layer…", self.layer_asked.emit, LAYER)
+        self._add_row(self.image_button, self.folder_button, self.project_button, self.layer_button)
         self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
         self.next_button = button("▶", lambda: self.step(1), "Next image")
         self.unfinished_button = button("▶▶", self.unfinished_asked.emit, "Next image that is not finished")
@@ -56,7 +60,10 @@ class OpenPanel(Panel):
         self.complete_button = button("Complete", lambda: self._mark("complete"), COMPLETE, checkable=True)
         self.skip_button = button("Skip", lambda: self._mark("skipped"), SKIP, checkable=True)
         self.area_button = button("Area", self.area_asked.emit, AREA, checkable=True)
-        self._add_row(self.complete_button, self.skip_button, self.area_button)
+        self.labels_button = button("Labels", lambda: None, "Import labels from other programs, or export them")
+        self._add_row(self.complete_button, self.skip_button, self.area_button, self.labels_button)
+        self.channels = ChannelChoice()
+        self.add(self.channels)
         self.missing = wrapped()
         self.find_button = button("Find images…", self._ask_where, "Look for them in another folder")
         self.summary = QLabel()
@@ -123,7 +130,7 @@ class OpenPanel(Panel):
     def _enable(self, on: bool) -> None:
         for widget in (self.previous_button, self.next_button, self.unfinished_button, self.list_button):
             widget.setEnabled(on)
-        for widget in (self.complete_button, self.skip_button, self.area_button):
+        for widget in (self.complete_button, self.skip_button, self.area_button, self.labels_button):
             widget.setEnabled(on)
 
     def _show_name(self) -> None:

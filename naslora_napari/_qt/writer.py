@@ -34,7 +34,7 @@ def write_project(path: str, layers: Sequence[Layer]) -> list[str]:
     path : str
         The project's folder; ``.naslora`` is added where it is missing.
     layers : sequence of (data, attributes, type)
-        One image, a plane or a stack, and labels of its size, in any order.
+        One image, a plane or a stack, and labels of its size if there are some, in any order.
 
     Returns
     -------
@@ -49,10 +49,12 @@ def write_project(path: str, layers: Sequence[Layer]) -> list[str]:
     folder = Path(path).absolute()
     folder = folder if folder.suffix == SUFFIX else folder.with_name(folder.name + SUFFIX)
     data, attributes, _ = next(layer for layer in layers if layer[2] == "image")
-    labels = _first_level(*next(layer for layer in layers if layer[2] == "labels")[:2])
     pixels = _first_level(data, attributes)
     rgb = bool(attributes.get("rgb"))
-    _check(pixels, labels, rgb, attributes.get("name", ""))
+    given = next((layer for layer in layers if layer[2] == "labels"), None)
+    size = pixels.shape[:-1] if rgb else pixels.shape
+    labels = np.zeros(size, np.uint8) if given is None else _first_level(*given[:2])
+    _check(pixels, labels, size, attributes.get("name", ""))
     if folder.exists():
         raise UserError(f"{folder} exists already.", "Choose another name; no project is overwritten.")
     image = _file_of(attributes.get("name", ""), pixels)
@@ -70,9 +72,8 @@ def _first_level(data: Any, attributes: dict[str, Any]) -> np.ndarray:
     return np.asarray(data[0] if attributes.get("multiscale") else data)
 
 
-def _check(pixels: np.ndarray, labels: np.ndarray, rgb: bool, name: str) -> None:
-    """Check that a labels layer fits an image layer that can be saved."""
-    size = pixels.shape[:-1] if rgb else pixels.shape
+def _check(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, ...], name: str) -> None:
+    """Check that a labels layer fits an image layer of ``size`` that can be saved."""
     if pixels.dtype.kind not in "biuf" or not 2 <= len(size) <= 4:
         raise UserError(f"The layer '{name}' is no image, or has more than four axes.", "Select an image or a stack.")
     if labels.shape != size:
