@@ -3,7 +3,7 @@
 Each of the eight nuclei images of a seed keeps three of its labels, or all. They are trained on with the recipe of
 :mod:`quality`, and judged on the held-out images. Each result is a file in ``--results``. Run::
 
-    python benchmarks/sparse.py --data DIR --json > sparse.json
+    python benchmarks/few_labels.py --data DIR --json > few_labels.json
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument("--results", type=Path, default=Path("sparse-results"), help="folder with one file per result")
+    parser.add_argument("--results", type=Path, default=Path("few-labels"), help="folder with one file per result")
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--only", nargs=2, metavar=("WAY", "SEED"), help=argparse.SUPPRESS)
@@ -74,7 +74,7 @@ def one(data: Path, results: Path, way: str, seed: int, steps: int) -> None:
     from naslora_trainer.train import finetune
 
     reuse_freed_memory()
-    images = [sparse(image, seed, WAYS[way]) for image in read_pack(data, TARGET, labelled(TARGET, seed))]
+    images = [with_labels(image, seed, WAYS[way]) for image in read_pack(data, TARGET, labelled(TARGET, seed))]
     config = FineTuneConfig.checked(method=METHOD, seed=seed, cache_mb=0, **{**RECIPE, "steps": steps})
     adapter = finetune(config, images, scratch=results / "features")
     assert adapter is not None
@@ -86,7 +86,7 @@ def one(data: Path, results: Path, way: str, seed: int, steps: int) -> None:
     write_json(results / f"{way}-{seed}.json", result)
 
 
-def sparse(image: TrainingImage, seed: int, count: int | None) -> TrainingImage:
+def with_labels(image: TrainingImage, seed: int, count: int | None) -> TrainingImage:
     """Return an image with ``count`` of its labels (None: all), drawn by ``seed`` and its name."""
     if count is None:
         return image
