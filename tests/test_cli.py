@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +118,17 @@ def test_the_loop_without_a_window(folders: tuple[Path, Path], tmp_path: Path) -
     assert len(exported) == 2 and np.array_equal(read_labels(exported[0]), read_labels(list_images(masks)[0]))
     other = naslora("segment", images, "--out", tmp_path / "o", "--adapter", merged, expect=1)
     assert "merged.safetensors is not a naslora-napari adapter" in other.stderr
+
+
+def test_images_that_were_moved_are_found_again(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new" / "place"
+    shutil.copytree(folders[0], old)
+    naslora("new", tmp_path / "p.naslora", "--images", old)
+    new.parent.mkdir()
+    old.rename(new)
+    gone = next(new.iterdir())
+    gone.rename(tmp_path / gone.name)
+    found = json.loads(naslora("relink", tmp_path / "p.naslora", tmp_path / "new", "--json", expect=1).stdout)
+    assert len(found["found"]) == 1 and found["missing"] == [gone.stem] and not found["cut_short"]
+    assert "1 of 1" in naslora("relink", tmp_path / "p.naslora", tmp_path).stdout
+    assert "No image is missing" in naslora("relink", tmp_path / "p.naslora", tmp_path).stdout

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..live import AnnotationSession
 from ..live.visiting import centre, neighbour
+from ..store.records import Review
 from .notify import report, tell
+
+#: In the order in which a key goes through them.
+REVIEWS: tuple[Review, ...] = ("", "doubtful", "reviewed")
 
 if TYPE_CHECKING:
     from .dock import NasLoraDock
@@ -79,6 +83,10 @@ class Editing:
         """Give the object under the mouse the class that is chosen."""
         self._do_to_object(lambda session, key: session.set_class(key, session.class_id))
 
+    def review(self) -> None:
+        """Call the object under the mouse doubtful; the next time reviewed, and then nothing of the kind."""
+        self._do_to_object(self._review)
+
     def split(self) -> None:
         """Split the object under the mouse."""
         self._do_to_object(AnnotationSession.split)
@@ -101,6 +109,11 @@ class Editing:
             self._first = ("", 0)
             session.merge(first, key)
 
+    def _review(self, session: AnnotationSession, key: int) -> None:
+        following = REVIEWS[(REVIEWS.index(session.objects[key].review) + 1) % len(REVIEWS)]
+        session.set_review(key, following)
+        tell(f"Object {key} is {following or 'neither doubtful nor reviewed'}.")
+
     def _look_at(self, session: AnnotationSession, key: int) -> None:
         if not key or self._dock.project is None:
             return tell("There is no accepted object in this image yet.")
@@ -108,7 +121,8 @@ class Editing:
         self._dock.canvas.look_at(centre(session.annotation, session.name, key), key)
         info = session.objects[key]
         names = {c.id: c.name for c in self._dock.project.classes}
-        self.chosen = f"Object {key}, one of {len(session.objects)}: {names[info.class_id]}, {info.source}."
+        told = ", ".join(filter(None, (names[info.class_id], info.source, info.review)))
+        self.chosen = f"Object {key}, one of {len(session.objects)}: {told}."
 
     def _do(self, action: Callable[[AnnotationSession], Any]) -> None:
         session = self._dock.session

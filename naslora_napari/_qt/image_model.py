@@ -85,11 +85,6 @@ class ImageModel(QAbstractListModel):
             del self._pictures[next(iter(self._pictures))]
         self._redraw(name)
 
-    def forget_picture(self, name: str) -> None:
-        """Ask for the picture of an image anew when it is drawn."""
-        if self._pictures.pop(name, None) is not None:
-            self._redraw(name)
-
     def name_at(self, index: Index) -> str:
         """Return the name of the image in a row."""
         return self._entries[index.row()].name if index.isValid() else ""

@@ -85,6 +85,7 @@ ACTIONS = (
     _editing("reopen", ("R",), "reopen the object under the mouse"),
     _editing("delete", ("X",), "delete the object under the mouse"),
     _editing("give_class", ("G",), "give the object under the mouse the chosen class"),
+    _editing("review", ("W",), "call the object under the mouse doubtful, then reviewed, then neither"),
     _editing("split", ("K",), "split the object under the mouse"),
     _editing("merge", ("M",), "merge the object under the mouse with the next one"),
     _editing("next_object", (".",), "go to the next object"),

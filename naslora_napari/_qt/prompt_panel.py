@@ -36,6 +36,7 @@ ON_OBJECTS = {
     "reopen": "reopens it",
     "delete": "deletes it",
     "give_class": "gives it the class above",
+    "review": "doubts it",
     "split": "splits it",
     "merge": "merges it with the next",
     "follow": "follows it through a stack",

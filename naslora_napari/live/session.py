@@ -16,7 +16,7 @@ from naslora_trainer.prompts import Prediction, Prompts
 from ..store import edits
 from ..store.annotations import changed_elsewhere
 from ..store.edits import Edit, Window
-from ..store.records import Annotation, ObjectInfo, Source, now, person
+from ..store.records import Annotation, ObjectInfo, Review, Source, now, person
 from ..store.steps import Step, StepFiles
 from .history import History
 from .pieces import clicks_on, parts_of
@@ -263,6 +263,16 @@ class AnnotationSession:
             There is no such object or class, or the store refuses it.
         """
         self._commit(edits.with_class(self._annotation, self.name, key, class_id))
+
+    def set_review(self, key: int, review: Review) -> None:
+        """Say what the person thinks of an object after another look: ``reviewed``, ``doubtful``, or empty.
+
+        Raises
+        ------
+        UserError
+            There is no such object, or the store refuses it.
+        """
+        self._commit(edits.with_review(self._annotation, self.name, key, review))
 
     def merge(self, first: int, second: int) -> None:
         """Make the second object a part of the first one, whose id, class and provenance stay.

@@ -74,5 +74,5 @@ class Thumbnails:
             log.info("The thumbnails were not looked through: %s", error)
 
     def _path(self, entry: ImageEntry) -> Path:
-        what = f"{entry.content or entry.path}|{entry.plane}|{entry.limits}"
+        what = f"{entry.content or entry.path}|{entry.plane}|{entry.limits}|{entry.channels}"
         return self._folder / f"{hashlib.sha256(what.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}.png"

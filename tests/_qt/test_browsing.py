@@ -15,9 +15,11 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 from naslora_napari._qt import driving
 from naslora_napari._qt.area_layer import AREAS
 from naslora_napari.store import ObjectInfo, Project
+from naslora_napari.store.listing import status_text
 from naslora_napari.store.records import Marks
+from naslora_trainer.prompts import deepest_point
 
-from .conftest import FIRST, SECOND, Window, messages, truth
+from .conftest import FIRST, SECOND, Window, large_objects, messages, truth
 
 
 @pytest.fixture
@@ -148,3 +150,18 @@ def test_moved_images_are_offered_to_be_found(
     closed_window.settle()
     assert not dock.open_panel.find_button.isVisible() and any("2 of 2" in message for message in messages())
     assert closed_window.image.data.shape[:2] == truth(FIRST).shape
+
+
+def test_an_object_is_called_doubtful_then_reviewed(window: Window) -> None:
+    window.click(deepest_point(large_objects()[0]))
+    window.press(Qt.Key.Key_A)
+    assert window.dock.project is not None and window.dock.session is not None
+    driving.rest(window.viewer, window.image, deepest_point(window.on_disk() > 0))
+    window.press(Qt.Key.Key_W)
+    assert window.dock.project.status(FIRST).doubtful == 1
+    assert "1 doubtful" in status_text(window.dock.project.status(FIRST))
+    window.press(Qt.Key.Key_W)
+    annotation = Project.open(window.dock.project.path).annotation(FIRST)
+    assert [info.review for info in annotation.objects.values()] == ["reviewed"]
+    window.press(Qt.Key.Key_U)
+    assert window.dock.project.status(FIRST).doubtful == 1
