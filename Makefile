@@ -22,10 +22,12 @@ demo: setup
 	    xvfb-run -a -s "-screen 0 1920x1080x24" $(BIN)/naslora demo --headless; \
 	fi
 
-# What needs no window runs in two processes of one thread each; two of several would only wait for each other.
+# Two processes of one thread each; two of several would only wait for each other. Each has a screen of its own.
+IN_TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS) tests $(addprefix --ignore=,$(WITH_WINDOW))
-	$(BIN)/python -m pytest $(PYTEST_FLAGS) $(WITH_WINDOW)
+	$(IN_TWO) tests $(addprefix --ignore=,$(WITH_WINDOW))
+	$(IN_TWO) $(WITH_WINDOW)
 
 lint: setup
 	$(BIN)/ruff check .
