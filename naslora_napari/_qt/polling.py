@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from ..jobs import Job
+from ..jobs.following import AnyJob
 
 POLL_MS = 100
 
@@ -29,7 +29,7 @@ class Polling(QObject):
         self, parent: QObject, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[], object] = lambda: None
     ) -> None:
         super().__init__(parent)
-        self.job: Job | None = None
+        self.job: AnyJob | None = None
         self._on_end = on_end
         self._on_event = on_event
         self._timer = QTimer(self, interval=POLL_MS)
@@ -40,7 +40,7 @@ class Polling(QObject):
         """True from :meth:`start` until the last event was handed over."""
         return self.job is not None
 
-    def start(self, job: Job) -> None:
+    def start(self, job: AnyJob) -> None:
         """Start ``job`` and poll it."""
         job.start()
         self.job = job

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from naslora_resources.registry import DEFAULT_MODEL
 
+from .detached import RunJob
 from .job import Job
 
 PACKAGES = ("naslora_napari", "naslora_trainer", "naslora_resources")
@@ -58,15 +59,10 @@ def finetune_command(run_dir: Path | str) -> list[str]:
     return [sys.executable, *PYTHON_OPTIONS, "-m", "naslora_trainer", str(run_dir)]
 
 
-def finetune_job(run_dir: Path | str, threads: int | None = None) -> Job:
-    """Return the job that trains what is in a run folder; its log is ``log.txt`` there."""
-    run_dir = Path(run_dir)
-    return Job(
-        finetune_command(run_dir),
-        env=child_environment(threads),
-        log=run_dir / "log.txt",
-        what="training process",
-    )
+def finetune_job(run_dir: Path | str, threads: int | None = None) -> RunJob:
+    """Return the job that trains what is in a run folder, or follows the process that does so already."""
+    run_dir = Path(run_dir).resolve()
+    return RunJob(run_dir, finetune_command(run_dir), child_environment(threads))
 
 
 def segment_command(

@@ -29,7 +29,7 @@ def cancelled() -> Event:
     }
 
 
-def explain(what: str, code: int, tail: Sequence[str], log: Path | None = None) -> Event:
+def explain(what: str, code: int | None, tail: Sequence[str], log: Path | None = None) -> Event:
     """Return the ``error`` of a child that died.
 
     Parameters
@@ -37,7 +37,7 @@ def explain(what: str, code: int, tail: Sequence[str], log: Path | None = None) 
     what : str
         What the child was: "training process".
     code : int
-        Its exit status, negative for a signal.
+        Its exit status, negative for a signal; None: it is not known, as nobody watched it.
     tail : sequence of str
         Its last words.
     log : Path, optional
@@ -48,10 +48,13 @@ def explain(what: str, code: int, tail: Sequence[str], log: Path | None = None) 
     return {"event": "error", "time": time.time(), "message": message, "hint": f"{hint} {SAFE}{details}"}
 
 
-def _sentences(what: str, code: int, tail: Sequence[str]) -> tuple[str, str]:
+def _sentences(what: str, code: int | None, tail: Sequence[str]) -> tuple[str, str]:
     less = "Close other programs, or use fewer or smaller images, and start again."
-    if any(word in line for line in tail for word in MEMORY_WORDS) or code % (1 << 32) in WINDOWS_MEMORY:
+    if any(word in line for line in tail for word in MEMORY_WORDS) or _unsigned(code) in WINDOWS_MEMORY:
         return f"The {what} ended because memory ran out.", less
+    if code is None:
+        found = f"The {what} ended without a result while nobody watched it: it was killed, or the computer went off."
+        return found, "Let it go on, or start again."
     if code == -9:
         return f"The {what} was killed, most likely because memory ran out (signal 9).", less
     again = "Start again; if it happens again, run `naslora doctor`."
@@ -64,6 +67,11 @@ def _sentences(what: str, code: int, tail: Sequence[str]) -> tuple[str, str]:
     last = f": {tail[-1][:300]}" if tail else ""
     status = f"0x{code:08X}" if code > 0xFFFF else str(code)
     return f"The {what} ended early with exit code {status}{last}".rstrip(".") + ".", again
+
+
+def _unsigned(code: int | None) -> int:
+    """Return an exit status as Windows counts."""
+    return 0 if code is None else code % (1 << 32)
 
 
 def _signal(number: int) -> str:

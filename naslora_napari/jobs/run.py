@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from naslora_trainer.errors import UserError
 
-from .job import Job
+from .following import AnyJob
 from .stream import Event
 
 POLL_S = 0.1
 
 
-def run_to_end(job: Job, on_event: Callable[[Event], None] = lambda event: None) -> Event:
+def run_to_end(job: AnyJob, on_event: Callable[[Event], None] = lambda event: None) -> Event:
     """Run a job and return its ``result`` event, whose ``status`` is "done" or "cancelled".
 
     Ctrl-C cancels the job and waits for its end; a second Ctrl-C kills it.
@@ -29,7 +29,7 @@ def run_to_end(job: Job, on_event: Callable[[Event], None] = lambda event: None)
     UserError
         The job failed; message and hint are those of its ``error`` event.
     """
-    if job.pid is None:
+    if job.pid is None and not job.running:
         job.start()
     last: Event | None = None
     try:
@@ -52,7 +52,7 @@ def run_to_end(job: Job, on_event: Callable[[Event], None] = lambda event: None)
     return last
 
 
-def _wait(job: Job) -> None:
+def _wait(job: AnyJob) -> None:
     """Wait a moment; Ctrl-C asks the job to stop, a second one ends it."""
     try:
         job.wait(POLL_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ Event = dict[str, Any]
 LONGEST_LINE = 1 << 20
 #: So many last lines of the log are kept for the sentence about a failure.
 TAIL_LINES = 40
+_TAIL_BYTES = 1 << 14
 
 
 def lines_of(pipe: IO[bytes]) -> Iterator[bytes]:
@@ -36,6 +38,62 @@ def _read(pipe: IO[bytes]) -> bytes:
         return pipe.read(1 << 16)
     except (OSError, ValueError):
         return b""
+
+
+class Tail:
+    """Reads the events that another process appends to a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, which may be missing yet. One that was replaced by a shorter one is read from its beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self, all_of_it: bool = False) -> list[Event]:
+        """Return the events since the last call, of what is there in whole lines.
+
+        Parameters
+        ----------
+        all_of_it : bool
+            Nobody writes any more: the last line counts without its end as well, and nothing is left for later.
+        """
+        events: list[Event] = []
+        while chunk := self._next(all_of_it):
+            events += filter(None, map(parse_event, chunk.split(b"\n")))
+            if not all_of_it:
+                break
+        return events
+
+    def _next(self, all_of_it: bool) -> bytes:
+        """Return the next whole lines, a few MiB at most."""
+        try:
+            with open(self._path, "rb") as file:
+                if file.seek(0, os.SEEK_END) < self._offset:
+                    self._offset = 0
+                file.seek(self._offset)
+                chunk = file.read(LONGEST_LINE)
+        except OSError:
+            return b""
+        end = chunk.rfind(b"\n") + 1
+        if not end and (all_of_it or len(chunk) == LONGEST_LINE):
+            end = len(chunk)
+        self._offset += end
+        return chunk[:end]
+
+
+def last_lines(path: Path) -> list[str]:
+    """Return the last lines of a log that are not empty."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return [line.rstrip() for line in lines if line.strip()][-TAIL_LINES:]
 
 
 def parse_event(line: bytes) -> Event | None:

@@ -70,12 +70,20 @@ class Owner:
         return self.host, self.pid
 
     @property
+    def is_here(self) -> bool:
+        """Whether it runs on this computer."""
+        return self.host == _host()
+
+    @property
     def gone(self) -> bool:
         """Whether it ran on this computer and has ended, so that it cannot come back."""
-        if self.host != _host():
+        if not self.is_here:
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > _SAME_START_S
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:  # it has ended, and its parent does not care
+                return True
+            return abs(process.create_time() - self.started) > _SAME_START_S
         except psutil.NoSuchProcess:
             return True
         except psutil.Error:
@@ -109,11 +117,7 @@ class ProjectLock:
         OSError
             The place cannot be read.
         """
-        try:
-            with open(self.path, "rb") as file:
-                return _owner_in(file.read(_LARGEST_FILE), os.fstat(file.fileno()).st_mtime)
-        except FileNotFoundError:
-            return None
+        return read_owner(self.path)
 
     @property
     def claimed(self) -> bool:
@@ -210,6 +214,21 @@ def _live(path: Path, stop: threading.Event) -> None:
                 os.utime(path)
 
 
+def read_owner(path: Path) -> Owner | None:
+    """Return the process that a file names, None where there is no file.
+
+    Raises
+    ------
+    OSError
+        The place cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _owner_in(file.read(_LARGEST_FILE), os.fstat(file.fileno()).st_mtime)
+    except FileNotFoundError:
+        return None
+
+
 def _owner_in(content: bytes, written: float) -> Owner:
     """Return the owner that a lock names; of one that cannot be read no more is known than when it was written."""
     try:
@@ -237,4 +256,15 @@ def _this() -> Owner:
 
 @cache
 def _process(pid: int) -> Owner:
+    return process_of(pid)
+
+
+def process_of(pid: int) -> Owner:
+    """Return a process of this computer.
+
+    Raises
+    ------
+    psutil.Error
+        It has ended.
+    """
     return Owner(person() or "somebody", _host(), pid, psutil.Process(pid).create_time(), 0.0)

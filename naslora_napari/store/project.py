@@ -352,16 +352,28 @@ class Project(ListedImages):
         """
         return list(self._training_images(frame))
 
-    def new_run(self, config: FineTuneConfig) -> Path:
-        """Return a new folder ``runs/<id>`` with job.json and data.h5, which a training process can run.
+    def new_run(self, config: FineTuneConfig, folder: Path | str | None = None) -> Path:
+        """Return a new folder with job.json, data.h5 and run.sh, which a training process can run on any computer.
+
+        Parameters
+        ----------
+        config : FineTuneConfig
+            Settings.
+        folder : Path, optional
+            Which folder, new or empty; by default ``runs/<id>`` in the project.
 
         Raises
         ------
         UserError
-            No image has an object, or the folder cannot be written.
+            No image has an object, or the folder is in use or cannot be written.
         """
         images = self._training_images(models()[config.base].image_size)
-        return runs.new_run(self._folder("runs"), config, images)
+        run = self._folder("runs") / runs.new_id() if folder is None else Path(folder).resolve()
+        return runs.new_run(run, config, images)
+
+    def runs(self) -> list[Path]:
+        """Return the folders of the trainings of this project, oldest first (see :mod:`naslora_napari.store.runs`)."""
+        return runs.list_runs(self.path / "runs")
 
     def adapters(self) -> list[Path]:
         """Return the adapters that were kept, newest first."""

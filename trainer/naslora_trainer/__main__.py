@@ -2,8 +2,9 @@
 
 ``RUN_DIR/job.json`` holds the settings (``{"config": {...}}``) and ``RUN_DIR/data.h5`` the labelled images. Events are
 printed as JSON lines and kept in ``events.jsonl``; at the end there are ``report.json`` and, when it was not
-cancelled, ``adapter.safetensors`` and, of a search, ``architecture.txt`` and ``architecture.png``. Exit status: 0 when
-it was done or cancelled, 1 after an error, 2 on wrong use.
+cancelled, ``adapter.safetensors`` and, of a search, ``architecture.txt`` and ``architecture.png``. While it runs,
+``runner.json`` says which process it is; a file ``stop`` stops it, with a ``checkpoint`` from which the next start goes
+on. Exit status: 0 when it was done or cancelled, 1 after an error, 2 on wrong use.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .child import StopRequest, lower_priority, take_stdout
+from .child import StopRequest, lower_priority, take_stdout, this_process
 from .errors import UserError
 from .events import Event, EventWriter, error_event, plain
 from .files import read_json, write_bytes, write_json
 
 ADAPTER, REPORT, EVENTS, CHECKPOINT = "adapter.safetensors", "report.json", "events.jsonl", "checkpoint"
+RUNNER, STOP = "runner.json", "stop"
+#: Settings that are paths of adapters; in a run folder they are relative to it.
+FILES = ("start", "compare_with")
 TABLE, PICTURE = "architecture.txt", "architecture.png"
 
 
@@ -37,8 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lower_priority()
     stop = StopRequest()
     events = take_stdout()
-    stop.listen(given.detached)
-    mirror = given.run_dir / EVENTS if given.run_dir.is_dir() else None
+    stop.listen(given.detached, given.run_dir / STOP)
+    mirror = None
+    if given.run_dir.is_dir():
+        mirror = given.run_dir / EVENTS
+        with suppress(UserError):
+            write_json(given.run_dir / RUNNER, this_process())
     with EventWriter(events, mirror) as emit:
         last = run(given.run_dir, emit, stop)
         emit(last)
@@ -125,6 +133,8 @@ def _job(run_dir: Path) -> tuple[Any, Any]:
     settings = job.get("config") if isinstance(job, dict) else None
     if not isinstance(settings, dict):
         raise UserError(f"{run_dir / 'job.json'} has no field 'config'.", "Start the fine-tune again.")
+    paths = {name: str(run_dir / settings[name]) for name in FILES if isinstance(settings.get(name), str)}
+    settings |= {name: path for name, path in paths.items() if settings[name]}
     return FineTuneConfig.checked(**settings), read_snapshot(run_dir / "data.h5")
 
 

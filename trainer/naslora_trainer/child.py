@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from contextlib import suppress
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
 
 NICENESS = 10
+#: A file that asks to stop is looked for so often, in s.
+LOOK_S = 0.2
 
 
 def lower_priority() -> None:
     """Let every other program go first; to be called before the first thread is started."""
     with suppress(Exception):
         if os.name == "nt":
-            import psutil
-
             psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         else:
             os.nice(NICENESS)
@@ -31,15 +37,26 @@ def take_stdout() -> IO[bytes]:
     return events
 
 
+def this_process() -> dict[str, Any]:
+    """Return what tells this process from all others: user, host, pid, and when it started, in s since 1970."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = "somebody"
+    started = psutil.Process().create_time()
+    return {"user": user, "host": socket.gethostname(), "pid": os.getpid(), "started": started, "since": time.time()}
+
+
 class StopRequest:
     """Whether the process was asked to stop. Call it to know.
 
-    It is asked by a line ``stop`` on standard input, by SIGTERM or Ctrl-C, and by the end of standard input, which
-    means that the parent is gone.
+    It is asked by a line ``stop`` on standard input, by SIGTERM or Ctrl-C, by a file that appears, and by the end of
+    standard input, which means that the parent is gone; after a line ``go on`` that end means nothing.
     """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._detached = False
 
     def __call__(self) -> bool:
         return self._asked.is_set()
@@ -48,14 +65,19 @@ class StopRequest:
         """Ask the process to stop."""
         self._asked.set()
 
-    def listen(self, detached: bool = False) -> None:
+    def listen(self, detached: bool = False, file: Path | None = None) -> None:
         """Begin to listen, in the main thread.
 
         Parameters
         ----------
         detached : bool
             The end of standard input means nothing.
+        file : Path, optional
+            The file that asks to stop: any program on any computer that sees the folder can write one.
         """
+        self._detached = detached
+        if file is not None:
+            threading.Thread(target=self._look_for, args=(file,), daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ask())
         # A copy is read and the original is emptied: on Windows a library that looks at standard input while it is
@@ -69,16 +91,24 @@ class StopRequest:
             if not detached:
                 self.ask()
             return
-        threading.Thread(target=self._read, args=(source, detached), daemon=True).start()
+        threading.Thread(target=self._read, args=(source,), daemon=True).start()
 
-    def _read(self, source: int, detached: bool) -> None:
+    def _look_for(self, file: Path) -> None:
+        while not file.exists():
+            if self._asked.wait(LOOK_S):
+                return
+        self.ask()
+
+    def _read(self, source: int) -> None:
         rest = b""
         while chunk := _some(source):
             *lines, rest = (rest + chunk).split(b"\n")
             rest = rest[-64:]
-            if any(line.strip() == b"stop" for line in lines):
+            words = {line.strip() for line in lines}
+            self._detached |= b"go on" in words
+            if b"stop" in words:
                 self.ask()
-        if not detached:
+        if not self._detached:
             self.ask()
 
 

@@ -26,8 +26,8 @@ class EventWriter:
 
     ``progress`` events that come too fast are held back, and the newest of them is written before the next event of
     another kind, so that the last progress is never lost. A ``heartbeat`` is written every two seconds while the block
-    runs. A stream or file that cannot be written is done without: its reader is gone or the disk is full, and neither
-    should end the work.
+    runs. A stream that cannot be written is done without: its reader is gone, which should not end the work. Neither
+    should a full disk: the file goes on with the next event that can be written.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class EventWriter:
     """
 
     def __init__(self, stream: IO[bytes], mirror: Path | None = None, heartbeat_s: float = HEARTBEAT_S) -> None:
-        self._outputs: list[IO[bytes]] = [stream]
+        self._stream: IO[bytes] | None = stream
+        self._torn = False
         self._lock = threading.Lock()
         self._held: Event | None = None
         self._last_progress = -math.inf
@@ -48,7 +49,6 @@ class EventWriter:
         if mirror is not None:
             try:
                 self._mirror = open(mirror, "wb", buffering=0)  # noqa: SIM115  (closed by __exit__)
-                self._outputs.append(self._mirror)
             except OSError as error:
                 print(f"{mirror} could not be written: {error}", file=sys.stderr)
 
@@ -90,12 +90,18 @@ class EventWriter:
 
     def _write(self, event: Event) -> None:
         line = (json.dumps(plain(event), ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
-        for output in list(self._outputs):
+        if self._stream is not None:
             try:
-                output.write(line)
-                output.flush()
+                self._stream.write(line)
+                self._stream.flush()
             except (OSError, ValueError):
-                self._outputs.remove(output)
+                self._stream = None
+        if self._mirror is not None and not self._mirror.closed:
+            line = b"\n" + line if self._torn else line  # what was written in part is a line of its own
+            try:
+                self._torn = self._mirror.write(line) != len(line)
+            except OSError:
+                self._torn = True
 
 
 def plain(value: Any) -> Any:

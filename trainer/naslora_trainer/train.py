@@ -33,6 +33,9 @@ Event = dict[str, Any]
 MOST_SKIPPED = 10
 #: The architecture is recorded about so often.
 RECORDS = 50
+#: Where checkpoints are wanted, they are written as often as this share of the time allows, the first one at once: a
+#: process that is killed loses little.
+CHECKPOINT_SHARE = 0.02
 
 
 class Cancelled(Exception):
@@ -115,6 +118,8 @@ class _FineTune:
         self.skipped = 0
         #: Seconds spent in steps, without the checks between them.
         self.busy = 0.0
+        #: When a checkpoint was written, and how long that took, in s.
+        self.kept, self.keeping = 0.0, 0.0
         #: Network and validation Dice before the fold.
         self.unfolded: dict[str, Any] | None = None
         self.fold_report: dict[str, Any] = {}
@@ -171,8 +176,14 @@ class _FineTune:
             every = self.config.validate_every
             if every and self.step % every == 0 and self.step < self.config.steps:
                 self._metric(gate.measure(self.network.sam, self.network.learns))
-            if self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0:
+            if self._checkpoint_due():
                 self._save(gate)
+
+    def _checkpoint_due(self) -> bool:
+        """Return whether to write a checkpoint after this step; there is one before the last check."""
+        every = self.config.checkpoint_every
+        late = (time.monotonic() - self.kept) * CHECKPOINT_SHARE > self.keeping
+        return bool(every) and (self.step % every == 0 or late or self.step == self.config.steps)
 
     def _step(self) -> float | None:
         """One step; returns the loss of its weights, or None when it was skipped.
@@ -275,6 +286,7 @@ class _FineTune:
         """Write a checkpoint, where one is wanted."""
         if self.checkpoint is None or not self.world.leads:
             return
+        begun = time.monotonic()
         unfolded = self.unfolded or {}
         rest = {
             "busy": self.busy,
@@ -296,6 +308,8 @@ class _FineTune:
         if self.alpha_optimizer:
             optimizers["alpha"] = self.alpha_optimizer.state_dict()
         save_checkpoint(self.checkpoint, self.job, self.step, network, optimizers, rest)
+        self.kept = time.monotonic()
+        self.keeping = self.kept - begun
 
     def _adapter(self, tensors: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
