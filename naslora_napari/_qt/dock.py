@@ -177,7 +177,7 @@ class NasLoraDock(QWidget):
         """Close down when the window was closed: it hides, unless the person was asked and stays."""
         if watched is self.window():
             if event.type() == QEvent.Type.Close:
-                if not self._closed and not self.keeping.may_leave():
+                if not self._closed and not (self.keeping.may_leave() and self.training.may_leave()):
                     event.ignore()
                     return True
                 self._window_closes = True

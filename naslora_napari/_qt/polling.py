@@ -7,7 +7,8 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from ..jobs.following import AnyJob
+from ..jobs import DaskJob, RunJob
+from ..jobs.following import AnyJob, Trains
 
 POLL_MS = 100
 
@@ -43,13 +44,24 @@ class Polling(QObject):
     def start(self, job: AnyJob) -> None:
         """Start ``job`` and poll it."""
         job.start()
-        self.job = job
-        self._timer.start()
+        self._follow(job)
+
+    def attach(self, job: Trains) -> None:
+        """Poll a training that was started before."""
+        job.attach()
+        self._follow(job)
 
     def cancel(self) -> None:
         """Ask the job to stop."""
         if self.job is not None:
             self.job.cancel()
+
+    def let_go(self) -> None:
+        """Stop polling; a training goes on without this program."""
+        job, self.job = self.job, None
+        self._timer.stop()
+        if isinstance(job, RunJob | DaskJob):
+            job.let_go()
 
     def close(self) -> None:
         """Stop polling, and the job with it; nothing is handed over any more."""
@@ -57,6 +69,10 @@ class Polling(QObject):
         if self.job is not None:
             self.job.cancel()
             self.job = None
+
+    def _follow(self, job: AnyJob) -> None:
+        self.job = job
+        self._timer.start()
 
     def _poll(self) -> None:
         job = self.job

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit
 
 from .curve import Curve
-from .widgets import Bar, Panel, button, wrapped
+from .widgets import Bar, Panel, button, counted, wrapped
 
 PRESETS = {
     "quick": "64 steps: minutes on a laptop",
@@ -24,6 +24,8 @@ class TrainPanel(Panel):
     cancelled = Signal()
     rolled_back = Signal()
     forced = Signal()
+    resumed = Signal()
+    unqueued = Signal()
 
     def __init__(self) -> None:
         super().__init__("3  Fine-tune")
@@ -39,11 +41,28 @@ class TrainPanel(Panel):
         row.addWidget(self.start_button, 1)
         row.addWidget(self.preset)
         self.rows.addLayout(row)
+        self.where = QLineEdit()
+        self.where.setPlaceholderText("this computer, or tcp://computer:8786")
+        self.where.setToolTip("The scheduler of a Dask cluster that trains in this computer's place; empty: it does so")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Train on"))
+        row.addWidget(self.where, 1)
+        self.rows.addLayout(row)
+        self.resume_button = button(
+            "Go on with the interrupted training", self.resumed.emit, "It goes on as if it had not been interrupted"
+        )
+        self.add(self.resume_button)
         self.progress = Bar()
         self.stage = wrapped()
         row = QHBoxLayout()
         row.addWidget(self.progress, 1)
         row.addWidget(self.cancel_button)
+        self.rows.addLayout(row)
+        self.waiting = wrapped()
+        self.unqueue_button = button("Take off", self.unqueued.emit, "Do not train again after this one")
+        row = QHBoxLayout()
+        row.addWidget(self.waiting, 1)
+        row.addWidget(self.unqueue_button)
         self.rows.addLayout(row)
         self.curve = Curve()
         self.rollback_button = button("Back to the previous model", self.rolled_back.emit)
@@ -51,18 +70,25 @@ class TrainPanel(Panel):
         self.add(self.stage, self.curve, self.rollback_button, self.force_button)
         for widget in (self.progress, self.cancel_button, self.curve, self.rollback_button, self.force_button):
             widget.hide()
+        self.resume_button.hide()
+        self.show_waiting(0)
 
     def show_running(self, running: bool) -> None:
         """Show or hide progress and cancel."""
         self.progress.setVisible(running)
         self.cancel_button.setVisible(running)
         self.cancel_button.setEnabled(running)
-        self.preset.setEnabled(not running)
         if running:
             self.force_button.hide()
             self.curve.show()
             self.progress.wait()
             self.stage.setText("Preparing the labels…")
+
+    def show_waiting(self, count: int) -> None:
+        """Show how many trainings wait for their turn."""
+        self.waiting.setText(f"{counted(count, 'training')} {'waits' if count == 1 else 'wait'} for its turn.")
+        for widget in (self.waiting, self.unqueue_button):
+            widget.setVisible(count > 0)
 
     def show_event(self, event: dict[str, Any]) -> None:
         """Show one event of the training process."""

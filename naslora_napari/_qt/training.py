@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
 from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.errors import UserError
 
-from ..jobs import finetune_job
+from ..jobs.following import Trains
+from ..jobs.remote import check_address
 from ..live import LivePredictor
 from .notify import report, tell, warn
 from .polling import Polling
 from .tasks import Tasks
 from .train_panel import TrainPanel
+from .turns import Turn, Turns, ask_to_leave
 from .widgets import counted
 
 if TYPE_CHECKING:
@@ -23,10 +27,12 @@ if TYPE_CHECKING:
 
 #: Fewer labelled objects cannot be split into those that train and those that judge.
 FEWEST_OBJECTS = 2
+#: Two presses of the button in less than so many seconds are meant as one.
+TWICE_S = 1.0
 
 
 class Training(QObject):
-    """One fine-tune at a time, and the swap of its result into the live predictor.
+    """One fine-tune at a time, others after it, and the swap of their results into the live predictor.
 
     Parameters
     ----------
@@ -54,9 +60,12 @@ class Training(QObject):
         self._run_dir: Path | None = None
         self._run_project: Project | None = None  # whose labels are trained on, whatever is opened meanwhile
         self._preparing = False
+        self._pressed = 0.0
         self._polling = Polling(self, self._on_event, self._enable_start)
+        self.turns = Turns(panel, file_tasks, self._launch, self._failed)
         panel.started.connect(self.start)
         panel.cancelled.connect(self.cancel)
+        panel.resumed.connect(self.resume)
         panel.rolled_back.connect(self.rollback)
         panel.forced.connect(self._force)
         self.show_readiness()
@@ -64,7 +73,7 @@ class Training(QObject):
     @property
     def running(self) -> bool:
         """True from the button until the last event."""
-        return self._preparing or self._polling.running
+        return self._preparing or self.turns.beginning or self._polling.running
 
     @property
     def process_id(self) -> int | None:
@@ -75,6 +84,7 @@ class Training(QObject):
         """Train on the labels of ``project`` from now on."""
         self.project = project
         self.show_readiness()
+        self.turns.find(project, self._next)
 
     def show_readiness(self) -> None:
         """Enable the button, or say what is missing."""
@@ -92,28 +102,53 @@ class Training(QObject):
             hint = f"{summary.objects} objects on {counted(summary.annotated, 'image')} are ready to train on."
         else:
             hint = "Accept at least two objects, better ten on four images, to fine-tune."
-        self.panel.start_button.setEnabled(ready and not self.running)
-        self.panel.start_button.setToolTip(hint)
+        self.panel.start_button.setEnabled(ready and not self._preparing and not self.turns.full)
+        after = "The labels of now are trained on after the training that runs. " if self.running else ""
+        self.panel.start_button.setToolTip(after + hint)
         return hint
 
     def start(self, preset: str) -> None:
-        """Take a snapshot of all labels in a thread, then start the child."""
-        if self.project is None or self.running:
+        """Take a snapshot of all labels in a thread, then train, after the training that runs."""
+        twice = time.monotonic() - self._pressed < TWICE_S
+        if self.project is None or self._preparing or self.turns.full or twice:
             return
+        try:
+            address = check_address(self.panel.where.text()) if self.panel.where.text().strip() else ""
+        except UserError as error:
+            return report(error)
+        self._pressed = time.monotonic()
+        if not self.running:
+            self.panel.show_running(True)
         self._preparing = True
-        self._run_project = self.project
-        self.panel.show_running(True)
         self.panel.start_button.setEnabled(False)
         compare = "" if self.adapter_path is None else str(self.adapter_path)
         project, base = self.project, self.predictor.base
         config = FineTuneConfig.checked(preset=preset, base=base, compare_with=compare)
-        self.file_tasks.run(lambda: project.new_run(config), self._launch, self._failed, doing="collecting the labels")
+
+        def made(run: Path) -> None:
+            if self._preparing:  # else it was cancelled meanwhile
+                self._preparing = False
+                self.turns.add(Turn(project, run, address), waits=self.running)
+                self._next()
+                self._enable_start()
+
+        def failed(error: BaseException) -> None:
+            self._preparing = False
+            self._failed(error)
+
+        self.file_tasks.run(lambda: project.new_run(config), made, failed, doing="collecting the labels")
+
+    def resume(self) -> None:
+        """Go on with the training that was interrupted last."""
+        self.turns.resume()
+        self._next()
 
     def cancel(self) -> None:
         """Stop; labels and model stay as they are."""
         self.panel.cancel_button.setEnabled(False)
         self.panel.stage.setText("Stopping…")
         self._preparing = False
+        self.turns.stop_beginning()
         self._polling.cancel()
         if not self._polling.running:
             self._end({"event": "result", "status": "cancelled"})
@@ -123,20 +158,37 @@ class Training(QObject):
         self.panel.rollback_button.setEnabled(False)
         self.model_tasks.run(self.predictor.rollback, self._rolled_back, self._swap_failed, doing="going back")
 
+    def may_leave(self) -> bool:
+        """Return whether the window may close; the person is asked what becomes of a training."""
+        if not self._polling.running:
+            return True
+        away = self.turns.current is not None and self.turns.current.address
+        chosen = ask_to_leave(self.panel, f"on {away}" if away else "in the background")
+        if chosen == "go on":
+            self._polling.let_go()
+        elif chosen == "end":
+            self.turns.drop_all()
+        return chosen != "stay"
+
     def close(self) -> None:
         """End the child."""
         self._preparing = False
+        self.turns.stop_beginning()
         self._polling.close()
 
-    def _launch(self, run_dir: Path) -> None:
-        if not self._preparing:
-            return  # cancelled meanwhile
-        self._preparing = False
-        self._run_dir = run_dir
+    def _next(self) -> None:
+        """Let the next training begin, where none runs."""
+        if not self.running:
+            self.turns.next(self.adapter_path)
+
+    def _launch(self, turn: Turn, job: Trains, ended: bool) -> None:
+        self._run_project, self._run_dir = turn.project, turn.run
+        self.panel.show_running(True)
         try:
-            self._polling.start(finetune_job(run_dir))
+            (self._polling.attach if ended else self._polling.start)(job)
         except Exception as error:
             self._failed(error)
+        self._enable_start()
 
     def _on_event(self, event: dict[str, Any]) -> None:
         self.panel.show_event(event)
@@ -199,12 +251,14 @@ class Training(QObject):
         self._end({"event": "error", "message": str(error)}, str(error))
 
     def _end(self, event: dict[str, Any], message: str = "") -> None:
-        self._preparing = False
-        self.panel.show_running(False)
-        self.show_readiness()
-        if message:
-            self.panel.stage.setText(message)
+        if not self.running:
+            self.panel.show_running(False)
+            self.show_readiness()
+            self.turns.offer_again()
+            if message:
+                self.panel.stage.setText(message)
         self.finished.emit({"swapped": False, **event})
+        self._next()
 
 
 def _gain(validation: dict[str, dict[str, float]]) -> str:

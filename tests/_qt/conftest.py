@@ -13,6 +13,8 @@ import pytest
 from napari import Viewer
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from naslora_napari._qt import driving
 from naslora_napari._qt.canvas import HOVERED, PROPOSED
@@ -41,6 +43,21 @@ def large_objects(name: str = FIRST) -> list[np.ndarray]:
 def messages() -> list[str]:
     """Return what napari has told the person so far."""
     return [str(record.message) for record in notification_manager.records]
+
+
+def press_in_dialog(text: str) -> list[str]:
+    """Press a button of the next dialog, and return what that dialog will have said."""
+    said: list[str] = []
+
+    def press() -> None:
+        box = QApplication.activeModalWidget()
+        if not isinstance(box, QMessageBox):
+            return QTimer.singleShot(50, press)
+        said.append(box.text())
+        next(button for button in box.buttons() if text in button.text().replace("&", "")).click()
+
+    QTimer.singleShot(50, press)
+    return said
 
 
 @dataclass

@@ -10,34 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.layers import Labels
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from naslora_napari.store.annotations import read_annotation
 from naslora_napari.store.locking import SILENT_S
 from naslora_trainer.prompts import deepest_point
 
-from .conftest import FIRST, Window, large_objects, messages
+from .conftest import FIRST, Window, large_objects, messages, press_in_dialog
 
 
 def accept(window: Window, number: int) -> None:
     window.click(deepest_point(large_objects()[number]))
     window.press(Qt.Key.Key_A)
-
-
-def press_in_dialog(text: str) -> list[str]:
-    """Press a button of the next dialog, and return what that dialog will have said."""
-    said: list[str] = []
-
-    def press() -> None:
-        box = QApplication.activeModalWidget()
-        if not isinstance(box, QMessageBox):
-            return QTimer.singleShot(50, press)
-        said.append(box.text())
-        next(button for button in box.buttons() if text in button.text().replace("&", "")).click()
-
-    QTimer.singleShot(50, press)
-    return said
 
 
 def put_up_lock(project: Path) -> Path:
