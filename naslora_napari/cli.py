@@ -15,6 +15,7 @@ from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.errors import UserError
 
 from .cli_labels import export_labels, import_labels
+from .cli_training import adopt, finetune
 from .console import Json
 from .console import follow as _follow
 from .console import say as _say
@@ -27,23 +28,6 @@ app = typer.Typer(
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 Base = Annotated[str, typer.Option(help="base model, see 'naslora models'")]
 Adapter = Annotated[Path | None, typer.Option(help="adapter file of a fine-tune")]
-
-
-class Method(StrEnum):
-    """How to fine-tune."""
-
-    nas_lora = "nas-lora"
-    conv_lora = "conv-lora"
-    lora = "lora"
-    decoder_only = "decoder-only"
-
-
-class Preset(StrEnum):
-    """How long to fine-tune."""
-
-    quick = "quick"
-    standard = "standard"
-    thorough = "thorough"
 
 
 class MergedFormat(StrEnum):
@@ -132,49 +116,8 @@ def relink(
         raise typer.Exit(1)
 
 
-@app.command()
-def finetune(
-    project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
-    method: Method = Method.nas_lora,
-    preset: Preset = Preset.quick,
-    base: Base = DEFAULT_MODEL,
-    rank: Annotated[int | None, typer.Option(help="rank of the update")] = None,
-    blocks: Annotated[int | None, typer.Option(help="how many of the last attention blocks are adapted")] = None,
-    steps: Annotated[int | None, typer.Option(help="steps, in place of the preset's")] = None,
-    seed: int = 0,
-    device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="copy the adapter to this file as well")] = None,
-    as_json: Json = False,
-) -> None:
-    """Fine-tune on the labels of a project, in a process of its own."""
-    import shutil
-
-    from naslora_trainer.config import FineTuneConfig
-    from naslora_trainer.files import saving
-
-    from .jobs import finetune_job, run_to_end
-    from .jobs.commands import cores
-    from .store import Project
-
-    opened = Project.open(project)
-    given: dict[str, Any] = {"rank": rank, "blocks": blocks, "steps": steps}
-    config = FineTuneConfig.checked(
-        method=method.value,
-        preset=preset.value,
-        base=base,
-        seed=seed,
-        device=device,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-    run_dir = opened.new_run(config)
-    result = run_to_end(finetune_job(run_dir, threads=cores()), _follow(as_json))
-    if result["status"] == "cancelled":
-        raise UserError("The fine-tune was stopped; labels and adapters are as they were.")
-    adapter = opened.adopt(run_dir)
-    if out is not None:
-        with saving(out) as temporary:
-            shutil.copyfile(adapter, temporary)
-    _say(f"{result['reason']} {adapter}")
+app.command()(finetune)
+app.command("adopt")(adopt)
 
 
 @app.command()

@@ -177,7 +177,7 @@ class NasLoraDock(QWidget):
         """Close down when the window was closed: it hides, unless the person was asked and stays."""
         if watched is self.window():
             if event.type() == QEvent.Type.Close:
-                if not self._closed and not (self.keeping.may_leave() and self.training.may_leave()):
+                if not self._closed and not self._may_close():
                     event.ignore()
                     return True
                 self._window_closes = True
@@ -185,6 +185,12 @@ class NasLoraDock(QWidget):
             elif event.type() == QEvent.Type.Hide and self._window_closes:
                 self.close_down()
         return super().eventFilter(watched, event)
+
+    def _may_close(self) -> bool:
+        """Ask the person, unless a program closes the viewer: the canvas is gone then, and nothing may be shown."""
+        if self.viewer.window._qt_viewer.isHidden():
+            return True
+        return self.keeping.may_leave() and self.training.may_leave()
 
     def _window_stays(self) -> None:
         self._window_closes = False

@@ -35,7 +35,7 @@ CONNECT_S = 10
 GPU = "GPU"
 
 
-def training_job(run: Path | str, address: str = "") -> Trains:
+def training_job(run: Path | str, address: str = "", threads: int | None = None) -> Trains:
     """Return the job of a run: on the cluster at ``address``, or where the run is now, or else on this computer.
 
     Raises
@@ -46,7 +46,7 @@ def training_job(run: Path | str, address: str = "") -> Trains:
     run = Path(run).resolve()
     if not address and (run / AWAY).exists():
         address = str(_away(run).get("address", ""))
-    return DaskJob(run, address) if address else finetune_job(run)
+    return DaskJob(run, address) if address else finetune_job(run, threads)
 
 
 def check_address(address: str) -> str:

@@ -66,8 +66,8 @@ def test_one_that_waits_outlives_the_window_and_the_next_one_finds_both(
     said = press_in_dialog("Cancel")
     assert not main.close() and main.isVisible() and "It can go on without this window" in said[0]
     press_in_dialog("Let it go on")
-    dock.viewer.close()
-    window.until(lambda: dock._closed)
+    assert dock.training.may_leave()  # the rest of the window would go with it, and the test with that
+    dock.close_down()
     time.sleep(1)
     assert pid is not None and psutil.pid_exists(pid) and state_of(run) == "running"
 
@@ -91,7 +91,8 @@ def test_one_that_waits_outlives_the_window_and_the_next_one_finds_both(
     again.until(lambda: panel.progress.isVisible() and "Stage: " in panel.stage.text() and not panel.progress.waiting)
     assert not panel.resume_button.isVisible() and len(again.dock.project.runs()) == 1  # type: ignore[union-attr]
     press_in_dialog("End it")
-    viewer.close()
+    assert training.may_leave()
+    again.dock.close_down()
     again.until(lambda: state_of(run) == "interrupted", 10_000)
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from naslora_napari.cli import app
 from naslora_napari.jobs import RunJob, child_environment, finetune_job
 from naslora_napari.jobs.following import Trains
 from naslora_napari.jobs.stream import Event, Tail
@@ -206,7 +208,9 @@ def test_the_folder_has_all_that_the_settings_name(new_run: NewRun, project: Pro
 @POSIX
 def test_run_sh_trains_on_a_machine_that_has_the_folder(new_run: NewRun, project: Project, tmp_path: Path) -> None:
     away = tmp_path / "another machine" / "my run"
-    run = project.new_run(config_of(new_run()), away)
+    command = ["finetune", str(project.path), "--prepare", str(away), "--method", "decoder-only", "--steps", "5"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    run = away
     environment = child_environment(1) | {"PYTHON": sys.executable, "PIP_NO_INDEX": "1"}
     copy = tmp_path / "spool.sh"  # SLURM runs a copy
     copy.write_bytes((run / "run.sh").read_bytes())
@@ -215,14 +219,10 @@ def test_run_sh_trains_on_a_machine_that_has_the_folder(new_run: NewRun, project
         capture_output=True, timeout=90, cwd=tmp_path,
     )  # fmt: skip
     assert state_of(run) == "done"
-    home = project.adopt(run)
+    done = CliRunner().invoke(app, ["adopt", str(project.path), str(run), "--json"])
+    assert done.exit_code == 0, done.output
+    home = Path(json.loads(done.stdout)["adapter"])
     assert home.name != "my run.safetensors" and Adapter.load(home).meta.report["steps"] == 5
-
-
-def config_of(run: Path):  # type: ignore[no-untyped-def]
-    from naslora_trainer.config import FineTuneConfig
-
-    return FineTuneConfig.checked(**json.loads((run / "job.json").read_text())["config"])
 
 
 def test_events_are_read_in_pieces_and_from_the_beginning_of_another_file(tmp_path: Path) -> None:
