@@ -30,7 +30,7 @@ log = logging.getLogger("naslora_napari")
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^\s/]+")
 #: Events are fetched so often, and a lost cluster is looked for again so often, in s.
 FETCH_S, RETRY_S = 0.5, 3.0
-CONNECT_S = 10
+CONNECT_S = 5
 #: Dask's name for a resource that workers declare; where one has it, the training waits for one that is free.
 GPU = "GPU"
 
