@@ -14,6 +14,7 @@ import typer
 from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.errors import UserError
 
+from .cli_adapters import adapters, starting_point
 from .cli_labels import export_labels, import_labels
 from .console import Json
 from .console import follow as _follow
@@ -143,10 +144,13 @@ def finetune(
     steps: Annotated[int | None, typer.Option(help="steps, in place of the preset's")] = None,
     seed: int = 0,
     device: Device = "auto",
+    start: Annotated[
+        str, typer.Option(help="go on from an adapter: 'current', an id of 'naslora adapters' or a file")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="copy the adapter to this file as well")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune on the labels of a project, in a process of its own."""
+    """Fine-tune on the labels of a project, from the base model, in a process of its own."""
     import shutil
 
     from naslora_trainer.config import FineTuneConfig
@@ -164,6 +168,7 @@ def finetune(
         base=base,
         seed=seed,
         device=device,
+        **starting_point(opened.library, start, base),
         **{name: value for name, value in given.items() if value is not None},
     )
     run_dir = opened.new_run(config)
@@ -283,23 +288,7 @@ app.command("export")(export_labels)
 app.command("import")(import_labels)
 
 
-@app.command()
-def adapters(project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")], as_json: Json = False) -> None:
-    """List the adapters of a project, the newest first."""
-    from naslora_trainer import Adapter
-
-    from .store import Project
-
-    found = []
-    for path in Project.open(project).adapters():
-        meta = Adapter.load(path).meta
-        validation = meta.report.get("validation", {})
-        found.append(
-            {"file": str(path), "base": meta.base, "method": meta.method, "created": meta.created}
-            | {"validation": validation, "better": meta.report.get("better")}
-        )
-    lines = [f"{a['created']}  {a['method']:12}  {a['file']}" for a in found]
-    _print(found, as_json, "\n".join(lines) or "There are no adapters yet.")
+app.command("adapters")(adapters)
 
 
 @app.command()
