@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .store.adapter_entries import AdapterEntry
     from .store.adapters import AdapterLibrary
 
-Text = Annotated[str | None, typer.Option()]
-
 
 def adapters(
     project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")],
