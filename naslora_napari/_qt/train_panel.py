@@ -40,7 +40,7 @@ class TrainPanel(Panel):
         row.addWidget(self.start_button, 1)
         row.addWidget(self.preset)
         self.rows.addLayout(row)
-        self.go_on = QCheckBox("Go on from the model in use")
+        self.go_on = QCheckBox("From the model in use")
         self.models_button = button(
             "Models…", self.models_asked.emit, "All models of this project: use, compare, share"
         )
