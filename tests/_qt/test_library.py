@@ -7,10 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QLineEdit
+from qtpy.QtCore import Qt
 from segment_anything.modeling import Sam
 
 from naslora_napari._qt import training
@@ -64,7 +61,9 @@ def cells(dialog: LibraryDialog, column: int) -> list[str]:
     return [dialog.table.item(row, column).text() for row in range(dialog.table.rowCount())]
 
 
-def test_every_model_answers_again_bit_by_bit(window: Window, models: LibraryDialog) -> None:
+def test_every_model_answers_again_bit_by_bit(
+    window: Window, models: LibraryDialog, base_sam: Sam, tmp_path: Path
+) -> None:
     dock = window.dock
     assert cells(models, NAME) == [DEFAULT_MODEL, "decoder-only, 8 objects", "decoder-only, 8 objects"]
     assert cells(models, 4) == ["in use", "kept aside", "better"] and cells(models, 2) == ["", "0.600", "0.600"]
@@ -86,6 +85,22 @@ def test_every_model_answers_again_bit_by_bit(window: Window, models: LibraryDia
     window.settle()
     assert np.array_equal(window.answer().low_res, first[BASE]) and dock.project.library.in_use is None
     assert cells(models, 4)[0] == "in use"
+
+    broken, given = tmp_path / "broken.safetensors", tmp_path / "from Ada.safetensors"
+    broken.write_bytes(b"no")
+    an_adapter(base_sam, 0.1, 3).save(given)
+    for path in (broken, given):
+        models.import_asked.emit(path)
+    window.until(lambda: models.table.rowCount() == 4)
+    assert cells(models, NAME)[1] == "from Ada" and cells(models, 4)[1] == "imported"
+    assert any("broken.safetensors is damaged" in message for message in messages())
+    models.renamed.emit("good", "leaves")
+    window.until(lambda: cells(models, NAME)[3] == "leaves")
+    models.select(["bad"])
+    window.qtbot.mouseClick(models.delete_button, LEFT)
+    window.until(lambda: models.table.rowCount() == 3)
+    assert (dock.project.path / "adapters" / "deleted" / "bad.safetensors").is_file()
+    assert not dock.train_panel.rollback_button.isVisible()  # it went back to the one that was deleted
 
 
 def test_a_project_that_is_opened_again_has_its_model(window: Window, models: LibraryDialog, tmp_path: Path) -> None:
@@ -110,48 +125,6 @@ def test_a_project_that_is_opened_again_has_its_model(window: Window, models: Li
     window.open(other)
     window.open(project.path)
     assert dock.predictor.version == DEFAULT_MODEL and any("good.safetensors is damaged" in m for m in messages())
-
-
-def test_a_name_is_typed_in_the_table_and_a_model_deleted(window: Window, models: LibraryDialog) -> None:
-    project = window.dock.project
-    assert project is not None
-    models.select(["good"])
-    window.qtbot.mouseClick(models.rename_button, LEFT)
-    editor = QApplication.focusWidget() or models.table.findChild(QLineEdit)
-    assert isinstance(editor, QLineEdit)
-    editor.selectAll()
-    QTest.keyClicks(editor, "wheat <b>leaves")
-    QTest.keyClick(editor, Qt.Key.Key_Return)
-    window.until(lambda: project.library["good"].name == "wheat <b>leaves")
-    window.settle()
-    assert cells(models, NAME)[2] == "wheat <b>leaves" and "wheat &lt;b&gt;leaves" in models.details.text()
-    assert models.isVisible()
-    models.select(["good", "bad"])
-    assert models.details.text().count("decoder-only") > 1 and not models.rename_button.isEnabled()
-    models.select(["bad"])
-    window.qtbot.mouseClick(models.delete_button, LEFT)
-    window.until(lambda: models.table.rowCount() == 2)
-    assert (project.path / "adapters" / "deleted" / "bad.safetensors").is_file()
-
-
-def test_a_dropped_file_is_checked_and_taken_over(
-    window: Window, models: LibraryDialog, base_sam: Sam, tmp_path: Path
-) -> None:
-    good, bad = tmp_path / "from Ada.safetensors", tmp_path / "broken.safetensors"
-    an_adapter(base_sam, 0.1, 3).save(good)
-    bad.write_bytes(b"no")
-    mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in (bad, good, tmp_path / "x.txt")])
-    how = (Qt.DropAction.CopyAction, mime, LEFT, Qt.KeyboardModifier.NoModifier)
-    for event in (QDragEnterEvent(QPoint(20, 20), *how), QDropEvent(QPointF(20, 20), *how)):
-        QApplication.sendEvent(models, event)
-        assert event.isAccepted()
-    window.until(lambda: models.table.rowCount() == 4)
-    window.settle()
-    assert cells(models, NAME)[1] == "from Ada" and cells(models, 4)[1] == "imported"
-    assert any("broken.safetensors is damaged" in message for message in messages())
-    use(window, "from Ada")
-    assert window.dock.predictor.adapter is not None
 
 
 def test_a_better_model_waits_where_the_person_wants_to_be_asked(
