@@ -199,7 +199,8 @@ class AdapterLibrary:
             with saving(target) as temporary:
                 _copy(source, temporary, header.size)
                 Adapter.load(temporary, base_fingerprint, called)
-            self._change(lambda index: index.without(target.stem).but(target.stem, imported=True))
+                # Before the file has its name, so that nobody sees it as one of the project's own.
+                self._change(lambda index: index.without(target.stem).but(target.stem, imported=True))
             return self[target.stem]
 
     # Inside

@@ -92,6 +92,7 @@ def test_every_model_answers_again_bit_by_bit(
     for path in (broken, given):
         models.import_asked.emit(path)
     window.until(lambda: models.table.rowCount() == 4)
+    window.settle()
     assert cells(models, NAME)[1] == "from Ada" and cells(models, 4)[1] == "imported"
     assert any("broken.safetensors is damaged" in message for message in messages())
     models.renamed.emit("good", "leaves")
