@@ -14,6 +14,7 @@ import typer
 from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.errors import UserError
 
+from .cli_adapters import adapters
 from .cli_labels import export_labels, import_labels
 from .cli_training import adopt, finetune
 from .console import Json
@@ -226,23 +227,7 @@ app.command("export")(export_labels)
 app.command("import")(import_labels)
 
 
-@app.command()
-def adapters(project: Annotated[Path, typer.Argument(help="a folder NAME.naslora")], as_json: Json = False) -> None:
-    """List the adapters of a project, the newest first."""
-    from naslora_trainer import Adapter
-
-    from .store import Project
-
-    found = []
-    for path in Project.open(project).adapters():
-        meta = Adapter.load(path).meta
-        validation = meta.report.get("validation", {})
-        found.append(
-            {"file": str(path), "base": meta.base, "method": meta.method, "created": meta.created}
-            | {"validation": validation, "better": meta.report.get("better")}
-        )
-    lines = [f"{a['created']}  {a['method']:12}  {a['file']}" for a in found]
-    _print(found, as_json, "\n".join(lines) or "There are no adapters yet.")
+app.command("adapters")(adapters)
 
 
 @app.command()

@@ -12,6 +12,7 @@ import typer
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.errors import UserError
 
+from .cli_adapters import starting_point
 from .console import Json, follow, say, show
 
 
@@ -19,7 +20,9 @@ class Method(StrEnum):
     """How to fine-tune."""
 
     nas_lora = "nas-lora"
+    nas_pc_lora = "nas-pc-lora"
     conv_lora = "conv-lora"
+    conv_lora_experts = "conv-lora-experts"
     lora = "lora"
     decoder_only = "decoder-only"
 
@@ -42,6 +45,9 @@ def finetune(
     steps: Annotated[int | None, typer.Option(help="steps, in place of the preset's")] = None,
     seed: int = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    start: Annotated[
+        str, typer.Option(help="go on from an adapter: 'current', an id of 'naslora adapters' or a file")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="copy the adapter to this file as well")] = None,
     dask: Annotated[str, typer.Option(help="train on a worker of the cluster at tcp://... or tls://...")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run that was interrupted last")] = False,
@@ -50,7 +56,7 @@ def finetune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune on the labels of a project, in a process of its own."""
+    """Fine-tune on the labels of a project, from the base model, in a process of its own."""
     from naslora_trainer.config import FineTuneConfig
     from naslora_trainer.files import saving
 
@@ -66,6 +72,7 @@ def finetune(
         base=base,
         seed=seed,
         device=device,
+        **starting_point(opened.library, start, base),
         **{name: value for name, value in given.items() if value is not None},
     )
     if prepare is not None:

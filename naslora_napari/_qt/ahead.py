@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from napari.settings import get_plugin_settings
 from qtpy.QtCore import QObject, QTimer
 
 from naslora_trainer.errors import UserError
 
 from ..live.embeddings import DISK_BYTES, RAM_BYTES, EmbeddingCache
+from .settings import setting
 
 if TYPE_CHECKING:
     from ..store import Project
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("naslora_napari")
 
-PLUGIN = "naslora-napari"
 #: So long nobody asks the model for anything before it looks at the next image, in ms.
 REST_MS = 3000
 MIB = 2**20
@@ -26,12 +25,8 @@ MIB = 2**20
 
 def embedding_cache() -> EmbeddingCache:
     """Return a cache with the bounds of napari's settings (Preferences > Plugins > NAS-LoRA), in RAM only at first."""
-    try:
-        memory = get_plugin_settings(PLUGIN).memory  # type: ignore[attr-defined]
-        return EmbeddingCache(ram_bytes=memory.ram_mb * MIB, disk_bytes=memory.disk_mb * MIB)
-    except Exception as error:  # the plugin is not registered, or the settings file is damaged
-        log.info("The default bounds of the embedding cache are used: %s", error)
-        return EmbeddingCache(ram_bytes=RAM_BYTES, disk_bytes=DISK_BYTES)
+    memory = setting("memory", "ram_mb", RAM_BYTES // MIB)
+    return EmbeddingCache(ram_bytes=memory * MIB, disk_bytes=setting("memory", "disk_mb", DISK_BYTES // MIB) * MIB)
 
 
 class Ahead(QObject):

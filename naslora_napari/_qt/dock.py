@@ -28,6 +28,7 @@ from .hover import Hover
 from .image_layer import load_layers
 from .keeping import Keeping
 from .keys import Keys
+from .library import Library
 from .notify import report, warn
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
@@ -82,6 +83,7 @@ class NasLoraDock(QWidget):
         self.batch_panel: BatchPanel = BatchPanel()
         self.canvas = Canvas(napari_viewer, self)
         self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
+        self.library = Library(self.training)
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
         self._refused = ""
         self._closed = False
@@ -151,6 +153,7 @@ class NasLoraDock(QWidget):
         self.canvas.close()
         self._keys.release()
         self.training.close()
+        self.library.close()
         self.batching.close()
         self.keeping.close()
         self.browsing.close()

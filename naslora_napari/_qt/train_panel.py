@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit
 
 from .curve import Curve
 from .widgets import Bar, Panel, button, counted, wrapped
@@ -26,6 +26,7 @@ class TrainPanel(Panel):
     forced = Signal()
     resumed = Signal()
     unqueued = Signal()
+    models_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__("3  Fine-tune")
@@ -40,6 +41,14 @@ class TrainPanel(Panel):
         row = QHBoxLayout()
         row.addWidget(self.start_button, 1)
         row.addWidget(self.preset)
+        self.rows.addLayout(row)
+        self.go_on = QCheckBox("From the model in use")
+        self.models_button = button(
+            "Models…", self.models_asked.emit, "All models of this project: use, compare, share"
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.go_on, 1)
+        row.addWidget(self.models_button)
         self.rows.addLayout(row)
         self.where = QLineEdit()
         self.where.setPlaceholderText("this computer, or tcp://computer:8786")
@@ -72,6 +81,26 @@ class TrainPanel(Panel):
             widget.hide()
         self.resume_button.hide()
         self.show_waiting(0)
+        self.show_adapter(False)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next training starts from the adapter in use, and not from the base model."""
+        return self.go_on.isEnabled() and self.go_on.isChecked()
+
+    def show_adapter(self, there: bool) -> None:
+        """Let the person choose what a training starts from, where an adapter is in use."""
+        self.go_on.setEnabled(there)
+        self.go_on.setToolTip(
+            "Otherwise each training starts from the base model and learns from all labels, which is safer."
+            if there
+            else "The base model is in use: a training starts from it."
+        )
+
+    def offer(self, better: bool) -> None:
+        """Offer the new model, which is not in use."""
+        self.force_button.rename("Use the new model" if better else "Use the new model anyway")
+        self.force_button.show()
 
     def show_running(self, running: bool) -> None:
         """Show or hide progress and cancel."""

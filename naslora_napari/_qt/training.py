@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from naslora_trainer.errors import UserError
 from ..jobs.following import Trains
 from ..jobs.remote import check_address
 from ..live import LivePredictor
+from ..store.locking import LockedError
 from .notify import report, tell, warn
 from .polling import Polling
+from .settings import setting
 from .tasks import Tasks
 from .train_panel import TrainPanel
 from .turns import Turn, Turns, ask_to_leave
@@ -48,6 +51,8 @@ class Training(QObject):
     finished = Signal(dict)
     #: Another model answers.
     swapped = Signal()
+    #: Another project is open.
+    project_set = Signal()
 
     def __init__(self, panel: TrainPanel, predictor: LivePredictor, model_tasks: Tasks, file_tasks: Tasks) -> None:
         super().__init__(panel)
@@ -83,8 +88,22 @@ class Training(QObject):
     def set_project(self, project: Project) -> None:
         """Train on the labels of ``project`` from now on."""
         self.project = project
+        self.panel.rollback_button.hide()
+        self.panel.force_button.hide()
         self.show_readiness()
+        self.project_set.emit()
+        self.file_tasks.run(lambda: project.library.in_use, lambda path: self._bring_back(project, path))
         self.turns.find(project, self._next)
+
+    def use(self, path: Path | None) -> None:
+        """Let base + an adapter of the project answer (None: the base alone), and remember that in the project."""
+        self._change(path, lambda version: tell(f"The model you chose answers now ({version})."), report)
+
+    def forget(self, key: str) -> None:
+        """Do not go back to an adapter that was deleted."""
+        for path in (self._previous_path, self._kept):
+            if path is not None and path.stem == key:
+                (self.panel.rollback_button if path is self._previous_path else self.panel.force_button).hide()
 
     def show_readiness(self) -> None:
         """Enable the button, or say what is missing."""
@@ -123,7 +142,8 @@ class Training(QObject):
         self.panel.start_button.setEnabled(False)
         compare = "" if self.adapter_path is None else str(self.adapter_path)
         project, base = self.project, self.predictor.base
-        config = FineTuneConfig.checked(preset=preset, base=base, compare_with=compare)
+        start = compare if self.panel.goes_on else ""
+        config = FineTuneConfig.checked(preset=preset, base=base, compare_with=compare, start=start)
 
         def made(run: Path) -> None:
             if self._preparing:  # else it was cancelled meanwhile
@@ -210,37 +230,79 @@ class Training(QObject):
         self.panel.stage.setText("Putting the new model in place…" if event["better"] else event["reason"])
 
         def kept(path: Path) -> None:
-            if event["better"]:
+            better, here = event["better"], project is self.project
+            if better and here and setting("training", "use_better", True):
                 self._swap(path, event)
                 return
             self._kept = path
-            self.panel.force_button.show()
-            self._end(event, f"{event['reason']} The one in use stays.")
-            warn(f"{event['reason']} The one in use stays.")
+            if here:
+                self.panel.offer(better)
+            message = f"{event['reason']} {'It is kept; the' if better else 'The'} one in use stays."
+            self._end(event, message)
+            (tell if better else warn)(message)
 
         self.file_tasks.run(lambda: project.adopt(run_dir), kept, self._failed, doing="keeping the new model")
 
     def _swap(self, path: Path, event: dict[str, Any]) -> None:
+        """End a training with its model in place."""
+
         def done(version: str) -> None:
-            self._previous_path, self.adapter_path = self.adapter_path, path
-            self.panel.rollback_button.show()
-            self.panel.rollback_button.setEnabled(True)
             tell(f"New model in place{_gain(event.get('validation', {}))}")
             self._end({**event, "swapped": True, "version": version}, event["reason"])
+
+        self._change(path, done, self._failed)
+
+    def _change(self, path: Path | None, then: Callable[[str], None], failed: Callable[[BaseException], None]) -> None:
+        def done(version: str) -> None:
+            self._previous_path = self.adapter_path
+            self._in_use(path)
+            self.panel.rollback_button.show()
+            self.panel.rollback_button.setEnabled(True)
+            then(version)
             self.swapped.emit()
 
-        self.model_tasks.run(lambda: self.predictor.swap(path), done, self._failed, doing="changing to the new model")
+        self.model_tasks.run(lambda: self.predictor.swap(path), done, failed, doing="changing to the new model")
 
     def _force(self) -> None:
         self.panel.force_button.hide()
         if self._kept is not None:
-            self._swap(self._kept, {"event": "result", "reason": "It is the one you chose to use anyway."})
+            self.use(self._kept)
 
     def _rolled_back(self, version: str) -> None:
-        self._previous_path, self.adapter_path = self.adapter_path, self._previous_path
+        before, self._previous_path = self._previous_path, self.adapter_path
+        self._in_use(before)
         self.panel.rollback_button.setEnabled(True)
         tell(f"The previous model answers again ({version}).")
         self.swapped.emit()
+
+    def _bring_back(self, project: Project, path: Path | None) -> None:
+        """Let the model answer with which the person worked in a project that was opened."""
+        if project is not self.project or path == self.adapter_path:
+            return
+
+        def done(_: str) -> None:
+            self._in_use(path, remember=False)
+            self.swapped.emit()
+
+        def failed(error: BaseException) -> None:
+            report(error)
+            if path is not None:
+                self._bring_back(project, None)
+
+        self.model_tasks.run(lambda: self.predictor.swap(path), done, failed, doing="loading the model of the project")
+
+    def _in_use(self, path: Path | None, remember: bool = True) -> None:
+        """Note which adapter answers, here and in the project that it belongs to."""
+        self.adapter_path = path
+        self.panel.show_adapter(path is not None)
+        project = self.project
+        if remember and project is not None and (path is None or path.parent.parent == project.path):
+            key = "" if path is None else path.stem
+            self.file_tasks.run(lambda: project.library.use(key), failed=self._not_remembered)
+
+    def _not_remembered(self, error: BaseException) -> None:
+        if not isinstance(error, LockedError):  # a project that is only read does not change
+            report(error)
 
     def _swap_failed(self, error: BaseException) -> None:
         self.panel.rollback_button.setEnabled(True)

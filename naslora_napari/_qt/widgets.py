@@ -27,6 +27,11 @@ class Button(QPushButton):
         keys = f"({' or '.join(self._keys)})" if self._keys else ""
         super().setToolTip(f"{text} {keys}".strip())
 
+    def rename(self, text: str) -> None:
+        """Show another text."""
+        self._text = text
+        self.show_keys(self._keys)
+
     def show_keys(self, keys: Sequence[str]) -> None:
         """Show these keys from now on."""
         self._keys = tuple(keys)

@@ -18,6 +18,7 @@ from naslora_trainer.prompts import Box, Prediction, Prompts
 from naslora_trainer.regions import MOST_SEEN, Region, extent_of, larger, region_for, side_for
 
 from .embeddings import Embedding, EmbeddingCache, embedding_key
+from .kept_models import KeptModels, Model
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor
@@ -27,21 +28,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class _Model:
-    """A model that answers. ``key`` identifies the weights of its encoder."""
-
-    sam: Sam
-    learned: tuple[str, ...]
-    adapter: Adapter | None
-    version: str
-    key: str
-
-
-@dataclass(frozen=True, eq=False)
 class _State:
     """A model and the image it is asked about. Replaced as a whole: a swap or a new image makes another one."""
 
-    model: _Model
+    model: Model
     picture: Picture | None = None
     #: Keys of the regions of this image that this model has encoded.
     keys: dict[Region, str] = field(default_factory=dict)
@@ -75,6 +65,8 @@ class LivePredictor:
         For how long the last swap or rollback kept predictions waiting.
     predict_seconds : float
         How long the last prediction took; 0 before the first.
+    models : KeptModels
+        The models that answered lately.
     """
 
     def __init__(
@@ -89,10 +81,10 @@ class LivePredictor:
         self.visible: Box | None = None
         self.swap_seconds = 0.0
         self.predict_seconds = 0.0
-        self._device = device
+        self.models = KeptModels(base, device)
         self._start_with = adapter
         self._state: _State | None = None
-        self._previous: _Model | None = None
+        self._previous: Model | None = None
         self._last: Region | None = None
         self._change = threading.RLock()  # one load, new image, swap or rollback at a time
 
@@ -108,7 +100,7 @@ class LivePredictor:
             if self._state is None:
                 load_triton_apart()
                 reuse_freed_memory()
-                self._state = _State(self._build(self._start_with))
+                self._state = _State(self.models.get(self._start_with))
 
     def set_image(self, image: np.ndarray | Picture) -> None:
         """Make an image the one that is asked about, and encode the region in the middle of what is visible.
@@ -178,7 +170,8 @@ class LivePredictor:
     def swap(self, adapter: Adapter | Path | None) -> str:
         """Change to base + ``adapter`` (None: the base alone) and return the new version.
 
-        The new model is built and encodes what is on the screen beside the old one, which answers meanwhile.
+        The new model is built and encodes what is on the screen beside the old one, which answers meanwhile. One that
+        answered lately is still there, and is bit by bit what it was.
 
         Raises
         ------
@@ -188,7 +181,7 @@ class LivePredictor:
         with self._change:
             self.load()
             old = self._loaded().model
-            self._change_to(self._build(adapter))
+            self._change_to(self.models.get(adapter))
             self._previous = old
             return self.version
 
@@ -258,7 +251,7 @@ class LivePredictor:
             raise RuntimeError("the model is not loaded")
         return state
 
-    def _change_to(self, model: _Model) -> None:
+    def _change_to(self, model: Model) -> None:
         """Use another model, which first encodes what is on the screen."""
         state = _State(model, self._loaded().picture)
         if state.picture is not None:
@@ -266,18 +259,6 @@ class LivePredictor:
         started = time.perf_counter()
         self._state = state
         self.swap_seconds = time.perf_counter() - started
-
-    def _build(self, adapter: Adapter | Path | None) -> _Model:
-        from naslora_trainer.adapter import Adapter
-        from naslora_trainer.base import fingerprint
-        from naslora_trainer.devices import pick_device
-        from naslora_trainer.models import build, learned_prompts
-
-        chosen = Adapter.load(adapter) if isinstance(adapter, Path) else adapter
-        sam = build(self.base, chosen, pick_device(self._device))
-        version = self.base if chosen is None else f"{self.base}+{chosen.id}"
-        key = fingerprint(sam.image_encoder.state_dict())
-        return _Model(sam, learned_prompts(self.base, chosen), chosen, version, key)
 
     # Regions
 

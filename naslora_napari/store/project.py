@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from naslora_trainer.files import make_folder, not_saved
 from naslora_trainer.pictures import picture_size
 
 from . import edits, runs
+from .adapters import AdapterLibrary
 from .annotations import change_annotation, read_annotation, read_status, write_annotation
 from .backups import backup_of, opened_manifest
 from .edits import Edit
@@ -73,6 +75,7 @@ class Project(ListedImages):
         self._sound: dict[str, Signature] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
         self._statuses = Statuses(path)
+        self._adapters_lock = threading.RLock()
 
     @classmethod
     def create(cls, path: Path | str, images: Sequence[Path] = (), classes: Sequence[str] = ("object",)) -> Project:
@@ -374,6 +377,11 @@ class Project(ListedImages):
     def runs(self) -> list[Path]:
         """Return the folders of the trainings of this project, oldest first (see :mod:`naslora_napari.store.runs`)."""
         return runs.list_runs(self.path / "runs")
+
+    @property
+    def library(self) -> AdapterLibrary:
+        """The adapters that were kept, and which one is in use."""
+        return AdapterLibrary(self.path, self._take, self._adapters_lock)
 
     def adapters(self) -> list[Path]:
         """Return the adapters that were kept, newest first."""

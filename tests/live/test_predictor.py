@@ -68,6 +68,34 @@ def test_swap_and_rollback(predictor: LivePredictor, adapter: Adapter, nucleus: 
     assert np.array_equal(predictor.predict(box).low_res, after.low_res)
 
 
+def test_models_that_answered_lately_are_there_at_once(
+    predictor: LivePredictor, adapter: Adapter, nucleus: np.ndarray, tmp_path: Path
+) -> None:
+    box = Prompts(box=box_of(nucleus))
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    adapter.save(one)
+    dataclasses.replace(adapter, tensors={n: -t for n, t in adapter.tensors.items()}).save(two)
+    models, answers = {}, {}
+    for path in (None, one, two):
+        predictor.swap(path)
+        models[path], answers[path] = predictor.model, predictor.predict(box).low_res
+    assert not np.array_equal(answers[one], answers[two])
+    for path in (one, None, two):
+        predictor.swap(path)
+        assert predictor.model is models[path]
+        assert np.array_equal(predictor.predict(box).low_res, answers[path])
+    predictor.models.most_bytes = 1
+    for path in (None, one, two):  # two are kept whatever they measure
+        predictor.swap(path)
+        assert len(predictor.models) == 2 and np.array_equal(predictor.predict(box).low_res, answers[path])
+    assert predictor.model is not models[two]  # it was built anew, and answers the same
+    assert predictor.models.base_fingerprint() == adapter.meta.fingerprint
+    other = dataclasses.replace(adapter, meta=adapter.meta.model_copy(update={"prompts": ("box",)}))
+    predictor.swap(one)
+    predictor.swap(other)
+    assert predictor.learned == ("box",)  # of the same id, and yet another one
+
+
 def test_a_rollback_after_another_image_answers_on_that_image(
     predictor: LivePredictor, adapter: Adapter, image: np.ndarray
 ) -> None:

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import Sam
 
-from naslora_trainer.adapter import MAX_BYTES, Adapter, AdapterMeta
+from naslora_trainer.adapter import Adapter, AdapterMeta
+from naslora_trainer.adapter_meta import MAX_BYTES
 from naslora_trainer.base import fingerprint
 from naslora_trainer.errors import UserError
 from naslora_trainer.merging import apply, merge

@@ -3,72 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .adapter_meta import AdapterMeta as AdapterMeta
+from .adapter_meta import damaged, read_header
 from .errors import UserError
 from .files import atomic_write
 
-#: Version of the file's layout.
-ADAPTER_VERSION = 1
-#: A larger file is refused before it is read, in bytes.
-MAX_BYTES = 2 * 1024**3
-#: Nobody trains more; a damaged file must not make a cell that fills the memory.
-MAX_RANK = 1024
 #: What a tensor's name begins with, and for low-rank updates the part of the model that holds the layer.
 _LOW_RANK = {"lora": "image_encoder", "decoder_lora": "mask_decoder"}
 _KINDS = (*_LOW_RANK, "branch", "decoder")
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-
-
-class AdapterMeta(BaseModel):
-    """What an adapter says of itself.
-
-    Attributes
-    ----------
-    version : int
-        Of the file's layout.
-    base, fingerprint : str
-        Id and fingerprint of the base model that it belongs to.
-    method, rank : str, int
-        How it was trained.
-    operations, partial, cell_sees : tuple of str, int, str
-        Of its cells (see :class:`FineTuneConfig`); a branch is rebuilt from them.
-    prompts : tuple of str
-        What the merged model has learned: ``point``, ``box``, ``multimask``
-        (see :func:`naslora_trainer.models.learned_prompts`).
-    architecture : dict
-        Probability of each operation, by layer.
-    report : dict
-        Summary of training, fold and validation.
-    created : str
-        ISO 8601, UTC.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    version: int = Field(default=ADAPTER_VERSION, ge=1)
-    base: str
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    method: str
-    rank: int = Field(ge=1, le=MAX_RANK)
-    operations: tuple[str, ...] = ()
-    partial: int = Field(default=1, ge=1)
-    cell_sees: Literal["window", "map"] = "window"
-    prompts: tuple[str, ...] = ("point", "box")
-    architecture: dict[str, dict[str, float]] = Field(default_factory=dict)
-    report: dict[str, Any] = Field(default_factory=dict)
-    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 @dataclass(frozen=True)
@@ -148,7 +100,8 @@ class Adapter:
         text = self.meta.model_dump_json()
         try:
             with atomic_write(Path(path)) as temporary:
-                save_file(tensors, temporary, metadata={"naslora": text, "sha256": _digest(text, tensors)})
+                metadata = {"naslora": text, "sha256": _digest(text, tensors), "id": self.id}
+                save_file(tensors, temporary, metadata=metadata)
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"The adapter could not be saved to {path}: {error}.",
@@ -156,7 +109,7 @@ class Adapter:
             ) from error
 
     @classmethod
-    def load(cls, path: Path | str, base_fingerprint: str | None = None) -> Adapter:
+    def load(cls, path: Path | str, base_fingerprint: str | None = None, called: str = "") -> Adapter:
         """Read and check an adapter file; nothing is unpickled.
 
         Parameters
@@ -165,6 +118,8 @@ class Adapter:
             The file.
         base_fingerprint : str, optional
             Fingerprint of the base model in use; an adapter of another base is refused.
+        called : str
+            How errors name the file; by default by its file name.
 
         Raises
         ------
@@ -173,47 +128,29 @@ class Adapter:
             :meth:`check`.
         """
         path = Path(path)
-        tensors, metadata = _read(path)
-        meta = _meta_of(path, metadata)
-        saved = metadata.get("sha256")  # the first files had none
-        if saved is not None and saved != _digest(metadata["naslora"], tensors):
-            raise _damaged(path)
+        called = called or path.name
+        header = read_header(path, called)
+        meta, tensors = header.meta, _read(path, called)
+        if header.sha256 and header.sha256 != _digest(header.text, tensors):
+            raise damaged(called)
         if base_fingerprint is not None and meta.fingerprint != base_fingerprint:
             raise UserError(
-                f"{path.name} was trained on another base model ('{meta.base}') than the one in use.",
+                f"{called} was trained on another base model ('{meta.base}') than the one in use.",
                 f"Switch to the base model '{meta.base}', or choose another adapter.",
             )
         adapter = cls(tensors, meta)
-        adapter.check(path.name)
+        if header.id and header.id != adapter.id:
+            raise damaged(called)
+        adapter.check(called)
         return adapter
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise UserError(f"The adapter {path} does not exist.")
-    if path.stat().st_size > MAX_BYTES:
-        raise UserError(f"{path.name} is larger than an adapter can be ({MAX_BYTES // 1024**3} GiB).")
+def _read(path: Path, called: str) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path.name} is damaged or not an adapter file.", "Export it again from where it came from.")
-
-
-def _meta_of(path: Path, metadata: dict[str, str]) -> AdapterMeta:
-    try:
-        values = json.loads(metadata["naslora"])
-        if isinstance(values, dict) and isinstance(values.get("version"), int) and values["version"] > ADAPTER_VERSION:
-            raise UserError(f"{path.name} was written by a newer naslora-napari.", "Update naslora-napari to use it.")
-        return AdapterMeta.model_validate(values)
-    except (KeyError, ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
-        raise UserError(
-            f"{path.name} is not a naslora-napari adapter.", "Choose a file that Fine-tune or Export made."
-        ) from error
+        raise damaged(called) from error
 
 
 def _check_values(name: str, tensor: Tensor, what: str) -> None:

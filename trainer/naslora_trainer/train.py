@@ -314,6 +314,7 @@ class _FineTune:
     def _adapter(self, tensors: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
+            "images": self._images(),
             "objects": self.split.objects(),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
@@ -362,13 +363,16 @@ class _FineTune:
     def _warn(self, text: str) -> None:
         self.emit({"event": "warning", "message": text})
 
+    def _images(self) -> int:
+        """Count the images with objects."""
+        return len({image.name for part in (self.split.train, self.split.validation) for image in part})
+
     def _started(self) -> Event:
-        parts = (self.split.train, self.split.validation)
         return {
             "event": "started",
             "method": self.config.method,
             "base": self.config.base,
-            "images": len({image.name for part in parts for image in part}),
+            "images": self._images(),
             "objects": self.split.objects(),
             "steps": self.config.steps,
             "device": self.device,
