@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QWidget
 
 from .curve import Curve
 from .widgets import Bar, Panel, button, counted, wrapped
@@ -38,50 +38,54 @@ class TrainPanel(Panel):
         for name, tooltip in PRESETS.items():
             self.preset.addItem(name)
             self.preset.setItemData(self.preset.count() - 1, tooltip, 3)  # Qt.ToolTipRole
-        row = QHBoxLayout()
-        row.addWidget(self.start_button, 1)
-        row.addWidget(self.preset)
-        self.rows.addLayout(row)
+        self.more_button = button("⋯", self._fold, "What is rarely chosen", checkable=True)
+        self.more_button.setFixedWidth(34)
+        self._add_row(self.start_button, self.preset, self.more_button)
         self.go_on = QCheckBox("From the model in use")
-        self.models_button = button(
-            "Models…", self.models_asked.emit, "All models of this project: use, compare, share"
-        )
-        row = QHBoxLayout()
-        row.addWidget(self.go_on, 1)
-        row.addWidget(self.models_button)
-        self.rows.addLayout(row)
         self.where = QLineEdit()
         self.where.setPlaceholderText("this computer, or tcp://computer:8786")
         self.where.setToolTip("The scheduler of a Dask cluster that trains in this computer's place; empty: it does so")
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Train on"))
-        row.addWidget(self.where, 1)
-        self.rows.addLayout(row)
+        self.more = QWidget()
+        choices = QFormLayout(self.more)
+        choices.setContentsMargins(0, 0, 0, 0)
+        choices.addRow(self.go_on)
+        choices.addRow("Train on", self.where)
+        self.add(self.more)
+        self.stage = wrapped()
+        self.models_button = button(
+            "Models…", self.models_asked.emit, "All models of this project: use, compare, share"
+        )
+        self._add_row(self.stage, self.models_button)
         self.resume_button = button(
             "Go on with the interrupted training", self.resumed.emit, "It goes on as if it had not been interrupted"
         )
         self.add(self.resume_button)
         self.progress = Bar()
-        self.stage = wrapped()
-        row = QHBoxLayout()
-        row.addWidget(self.progress, 1)
-        row.addWidget(self.cancel_button)
-        self.rows.addLayout(row)
+        self._add_row(self.progress, self.cancel_button)
         self.waiting = wrapped()
         self.unqueue_button = button("Take off", self.unqueued.emit, "Do not train again after this one")
-        row = QHBoxLayout()
-        row.addWidget(self.waiting, 1)
-        row.addWidget(self.unqueue_button)
-        self.rows.addLayout(row)
+        self._add_row(self.waiting, self.unqueue_button)
         self.curve = Curve()
         self.rollback_button = button("Back to the previous model", self.rolled_back.emit)
         self.force_button = button("Use the new model anyway", self.forced.emit)
-        self.add(self.stage, self.curve, self.rollback_button, self.force_button)
+        self.add(self.curve, self.rollback_button, self.force_button)
         for widget in (self.progress, self.cancel_button, self.curve, self.rollback_button, self.force_button):
             widget.hide()
         self.resume_button.hide()
+        self.more.hide()
         self.show_waiting(0)
         self.show_adapter(False)
+
+    def _add_row(self, first: QWidget, *others: QWidget) -> None:
+        """Put widgets beside each other, of which the first is as wide as it can be."""
+        row = QHBoxLayout()
+        row.addWidget(first, 1)
+        for widget in others:
+            row.addWidget(widget)
+        self.rows.addLayout(row)
+
+    def _fold(self) -> None:
+        self.more.setVisible(self.more_button.isChecked())
 
     @property
     def goes_on(self) -> bool:
