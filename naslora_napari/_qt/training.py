@@ -93,7 +93,6 @@ class Training(QObject):
         self.show_readiness()
         self.project_set.emit()
         self.file_tasks.run(lambda: project.library.in_use, lambda path: self._bring_back(project, path))
-        self.turns.find(project, self._next)
 
     def use(self, path: Path | None) -> None:
         """Let base + an adapter of the project answer (None: the base alone), and remember that in the project."""
@@ -276,13 +275,16 @@ class Training(QObject):
         self.swapped.emit()
 
     def _bring_back(self, project: Project, path: Path | None) -> None:
-        """Let the model answer with which the person worked in a project that was opened."""
-        if project is not self.project or path == self.adapter_path:
+        """Let the model answer with which the person worked in a project that was opened; then look for trainings."""
+        if project is not self.project:
             return
+        if path == self.adapter_path:
+            return self.turns.find(project, self._next)
 
         def done(_: str) -> None:
             self._in_use(path, remember=False)
             self.swapped.emit()
+            self.turns.find(project, self._next)
 
         def failed(error: BaseException) -> None:
             report(error)
