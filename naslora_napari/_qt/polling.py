@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,10 @@ from ..jobs import DaskJob, RunJob
 from ..jobs.following import AnyJob, Trains
 
 POLL_MS = 100
+#: Events after which a process ends. What they say holds when it is gone: its files may be used by the next one.
+LAST = ("result", "error")
+#: A process that takes longer to end, in s, is not waited for.
+LONGEST_END_S = 5.0
 
 
 class Polling(QObject):
@@ -31,6 +36,9 @@ class Polling(QObject):
     ) -> None:
         super().__init__(parent)
         self.job: AnyJob | None = None
+        #: The last events, which are handed over when the process is gone, and when that is expected at the latest.
+        self._last: list[dict[str, Any]] = []
+        self._ends: float | None = None
         self._on_end = on_end
         self._on_event = on_event
         self._timer = QTimer(self, interval=POLL_MS)
@@ -72,6 +80,7 @@ class Polling(QObject):
 
     def _follow(self, job: AnyJob) -> None:
         self.job = job
+        self._last, self._ends = [], None
         self._timer.start()
 
     def _poll(self) -> None:
@@ -79,10 +88,16 @@ class Polling(QObject):
         if job is None:
             return
         ended = not job.running  # asked before the last poll, so that no event is left behind
-        events = job.poll()
-        if ended:
+        events = [*self._last, *job.poll()]
+        self._last = [event for event in events if event["event"] in LAST]
+        if self._last and self._ends is None:
+            self._ends = time.monotonic() + LONGEST_END_S
+        if ended or (self._ends is not None and time.monotonic() > self._ends):
+            ended = True
             self.job = None
             self._timer.stop()
+        else:
+            events = [event for event in events if event["event"] not in LAST]
         newest = max((i for i, event in enumerate(events) if event["event"] == "progress"), default=-1)
         for i, event in enumerate(events):
             if event["event"] != "progress" or i == newest:
