@@ -111,6 +111,7 @@ def test_marks_are_made_with_buttons_keys_and_the_menu(window: Window, monkeypat
 
 
 def test_areas_are_drawn_removed_and_there_again(window: Window) -> None:
+    window.viewer.scene.camera.zoom *= 0.7  # so that there is room beside the image
     window.press(Qt.Key.Key_O)
     assert window.dock.open_panel.area_button.isChecked()
     assert not window.dock.prompt_panel.mode_buttons["click"].isChecked()
@@ -119,7 +120,7 @@ def test_areas_are_drawn_removed_and_there_again(window: Window) -> None:
     window.settle()
     (roi,) = disk(window).rois
     assert np.abs(np.array(roi) - (20, 30, 81, 111)).max() <= 2
-    driving.trace(window.viewer, window.image, [(95, 80), (100, 90), (120, 136)])
+    driving.trace(window.viewer, window.image, [(95, 80), (100, 90), (110, 120), (120, 136), (120, 136)])
     window.qtbot.wait(50)
     assert disk(window).rois[1][3] == truth(FIRST).shape[1] and len(window.dock.canvas.layers[AREAS].data) == 2
     assert window.dock.session is not None and window.dock.session.prompts.empty
@@ -143,7 +144,7 @@ def test_moved_images_are_offered_to_be_found(
     dock.open_project(project.path)
     closed_window.until(lambda: dock.open_panel.find_button.isVisible())
     assert "2 images are not at the old place" in dock.open_panel.missing.text()
-    assert any("Find images" in message for message in messages())
+    closed_window.until(lambda: any("Find images" in message for message in messages()))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "moved"))
     with closed_window.qtbot.waitSignal(dock.imageReady, timeout=60_000):
         QTest.mouseClick(dock.open_panel.find_button, Qt.MouseButton.LeftButton)
