@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout
 
 from .widgets import Bar, Panel, button, wrapped
 
@@ -25,10 +24,7 @@ class BatchPanel(Panel):
         self.progress = Bar()
         self.status = wrapped()
         self.add(self.run_button)
-        row = QHBoxLayout()
-        row.addWidget(self.progress, 1)
-        row.addWidget(self.cancel_button)
-        self.rows.addLayout(row)
+        self.add_row(self.progress, self.cancel_button, wide=0)
         self.add(self.status, self.open_button)
         for widget in (self.progress, self.cancel_button, self.open_button, self.status):
             widget.hide()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy
 
 from naslora_trainer.images import IMAGE_SUFFIXES
 
@@ -43,7 +43,7 @@ class OpenPanel(Panel):
         self.folder_button = button("Folder…", self._ask_folder, "Open all images of a folder")
         self.project_button = button("Project…", self._ask_project, "Open a folder NAME.naslora")
         self.layer_button = button("Layer…", self.layer_asked.emit, LAYER)
-        self._add_row(self.image_button, self.folder_button, self.project_button, self.layer_button)
+        self.add_row(self.image_button, self.folder_button, self.project_button, self.layer_button)
         self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
         self.next_button = button("▶", lambda: self.step(1), "Next image")
         self.unfinished_button = button("▶▶", self.unfinished_asked.emit, "Next image that is not finished")
@@ -51,8 +51,7 @@ class OpenPanel(Panel):
             arrow.setFixedWidth(34)
         self.list_button = button("", self._fold, "Show or hide the list of images", checkable=True)
         self.list_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        row = self._add_row(self.previous_button, self.list_button, self.next_button, self.unfinished_button)
-        row.setStretch(1, 1)
+        self.add_row(self.previous_button, self.list_button, self.next_button, self.unfinished_button, wide=1)
         self.list = ImageList()
         self.list.chosen.connect(self.image_chosen)
         self.list.hide()
@@ -61,7 +60,7 @@ class OpenPanel(Panel):
         self.skip_button = button("Skip", lambda: self._mark("skipped"), SKIP, checkable=True)
         self.area_button = button("Area", self.area_asked.emit, AREA, checkable=True)
         self.labels_button = button("Labels", lambda: None, "Import labels from other programs, or export them")
-        self._add_row(self.complete_button, self.skip_button, self.area_button, self.labels_button)
+        self.add_row(self.complete_button, self.skip_button, self.area_button, self.labels_button)
         self.channels = ChannelChoice()
         self.add(self.channels)
         self.missing = wrapped()
@@ -119,13 +118,6 @@ class OpenPanel(Panel):
         """Show as much of the name as fits."""
         super().resizeEvent(event)
         self._show_name()
-
-    def _add_row(self, *widgets: QWidget) -> QHBoxLayout:
-        row = QHBoxLayout()
-        for widget in widgets:
-            row.addWidget(widget)
-        self.rows.addLayout(row)
-        return row
 
     def _enable(self, on: bool) -> None:
         for widget in (self.previous_button, self.next_button, self.unfinished_button, self.list_button):

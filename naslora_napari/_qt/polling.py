@@ -10,10 +10,9 @@ from qtpy.QtCore import QObject, QTimer
 
 from ..jobs import DaskJob, RunJob
 from ..jobs.following import AnyJob, Trains
+from ..jobs.stream import LAST
 
 POLL_MS = 100
-#: Events after which a process ends. What they say holds when it is gone: its files may be used by the next one.
-LAST = ("result", "error")
 #: A process that takes longer to end, in s, is not waited for.
 LONGEST_END_S = 5.0
 
@@ -36,7 +35,8 @@ class Polling(QObject):
     ) -> None:
         super().__init__(parent)
         self.job: AnyJob | None = None
-        #: The last events, which are handed over when the process is gone, and when that is expected at the latest.
+        #: The last events, and when the process is expected to be gone at the latest: what they say holds then, since
+        #: its files may be used by the next one.
         self._last: list[dict[str, Any]] = []
         self._ends: float | None = None
         self._on_end = on_end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 
 from .curve import Curve
 from .widgets import Bar, Panel, button, counted, wrapped
@@ -40,7 +40,7 @@ class TrainPanel(Panel):
             self.preset.setItemData(self.preset.count() - 1, tooltip, 3)  # Qt.ToolTipRole
         self.more_button = button("⋯", self._fold, "What is rarely chosen", checkable=True)
         self.more_button.setFixedWidth(34)
-        self._add_row(self.start_button, self.preset, self.more_button)
+        self.add_row(self.start_button, self.preset, self.more_button, wide=0)
         self.go_on = QCheckBox("From the model in use")
         self.where = QLineEdit()
         self.where.setPlaceholderText("this computer, or tcp://computer:8786")
@@ -55,16 +55,16 @@ class TrainPanel(Panel):
         self.models_button = button(
             "Models…", self.models_asked.emit, "All models of this project: use, compare, share"
         )
-        self._add_row(self.stage, self.models_button)
+        self.add_row(self.stage, self.models_button, wide=0)
         self.resume_button = button(
             "Go on with the interrupted training", self.resumed.emit, "It goes on as if it had not been interrupted"
         )
         self.add(self.resume_button)
         self.progress = Bar()
-        self._add_row(self.progress, self.cancel_button)
+        self.add_row(self.progress, self.cancel_button, wide=0)
         self.waiting = wrapped()
         self.unqueue_button = button("Take off", self.unqueued.emit, "Do not train again after this one")
-        self._add_row(self.waiting, self.unqueue_button)
+        self.add_row(self.waiting, self.unqueue_button, wide=0)
         self.curve = Curve()
         self.rollback_button = button("Back to the previous model", self.rolled_back.emit)
         self.force_button = button("Use the new model anyway", self.forced.emit)
@@ -75,14 +75,6 @@ class TrainPanel(Panel):
         self.more.hide()
         self.show_waiting(0)
         self.show_adapter(False)
-
-    def _add_row(self, first: QWidget, *others: QWidget) -> None:
-        """Put widgets beside each other, of which the first is as wide as it can be."""
-        row = QHBoxLayout()
-        row.addWidget(first, 1)
-        for widget in others:
-            row.addWidget(widget)
-        self.rows.addLayout(row)
 
     def _fold(self) -> None:
         self.more.setVisible(self.more_button.isChecked())

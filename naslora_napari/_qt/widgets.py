@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QGroupBox, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 #: A longer name of a key is in the tooltip only.
 SHORT_KEY = 3
@@ -108,6 +108,13 @@ class Panel(QGroupBox):
         self.rows = QVBoxLayout(self)
         self.rows.setContentsMargins(6, 8, 6, 6)
         self.rows.setSpacing(4)
+
+    def add_row(self, *widgets: QWidget, wide: int | None = None) -> None:
+        """Add widgets beside each other; the one of number ``wide`` takes the room that the others leave."""
+        row = QHBoxLayout()
+        for number, widget in enumerate(widgets):
+            row.addWidget(widget, 1 if number == wide else 0)
+        self.rows.addLayout(row)
 
     def add(self, *widgets: QWidget) -> None:
         """Add widgets below each other."""

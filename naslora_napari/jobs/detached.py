@@ -20,7 +20,7 @@ from naslora_trainer.files import not_saved, write_json
 from ..store.locking import Owner, process_of
 from ..store.runs import runner
 from .ending import cancelled, explain
-from .stream import Event, Tail, last_lines
+from .stream import LAST, Event, Tail, last_lines
 
 LOG = "log.txt"
 WHAT = "training process"
@@ -107,7 +107,7 @@ class RunJob:
         """Return the events since the last call, oldest first; the last one is a ``result`` or an ``error``."""
         running = self.running
         events = self._tail.read(all_of_it=not running)
-        self._ended |= any(event["event"] in ("result", "error") for event in events)
+        self._ended |= any(event["event"] in LAST for event in events)
         if self._started and not running and not self._ended:
             self._ended = True
             code = self.returncode

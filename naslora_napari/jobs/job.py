@@ -14,7 +14,7 @@ from typing import IO
 from naslora_trainer.errors import UserError
 
 from .ending import cancelled, explain
-from .stream import Event, Log, lines_of, parse_event
+from .stream import LAST, Event, Log, lines_of, parse_event
 
 #: Events that are kept for a reader who does not poll; beyond it the oldest are dropped.
 MOST_EVENTS = 10_000
@@ -154,7 +154,7 @@ class Job:
             if event is None:
                 log.add(line)
                 continue
-            self._ended |= event["event"] in ("result", "error")
+            self._ended |= event["event"] in LAST
             self._events.append(event)
 
     def _finish(self, process: subprocess.Popen[bytes], readers: list[threading.Thread], log: Log) -> None:

@@ -18,7 +18,7 @@ from naslora_trainer.files import write_bytes
 from ..store.runs import runner
 from .commands import cores, finetune_job
 from .detached import LOG
-from .stream import Event
+from .stream import LAST, Event
 
 #: What goes to the worker, and what comes home.
 THERE = ("job.json", "data.h5", "start.safetensors", "compare_with.safetensors", CHECKPOINT)
@@ -82,7 +82,7 @@ def _note(events: Path, last: Event) -> None:
     content = events.read_bytes() if events.exists() else b""
     line = content.rstrip(b"\n").rpartition(b"\n")[2]
     try:
-        if json.loads(line)["event"] in ("result", "error"):
+        if json.loads(line)["event"] in LAST:
             return
     except (ValueError, LookupError, TypeError):
         pass

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from naslora_trainer.errors import UserError
 
 from .following import AnyJob
-from .stream import Event
+from .stream import LAST, Event
 
 POLL_S = 0.1
 
@@ -36,7 +36,7 @@ def run_to_end(job: AnyJob, on_event: Callable[[Event], None] = lambda event: No
         while True:
             alive = job.running
             for event in job.poll():
-                if event["event"] in ("result", "error"):
+                if event["event"] in LAST:
                     last = event
                 on_event(event)
             if not alive:

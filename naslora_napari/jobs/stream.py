@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 Event = dict[str, Any]
-
+#: Events that are the last of a job.
+LAST = ("result", "error")
 #: A line that is longer is cut, so that a child without line ends cannot fill the memory.
 LONGEST_LINE = 1 << 20
 #: So many last lines of the log are kept for the sentence about a failure.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -181,8 +182,7 @@ def with_class(old: Annotation, name: str, key: int, class_id: int) -> Edit:
     UserError
         There is no such object.
     """
-    info = _existing(old, name, key)
-    return replace(NOTHING, objects={key: (info, replace(info, class_id=class_id))})
+    return _retold(old, name, key, class_id=class_id)
 
 
 def with_review(old: Annotation, name: str, key: int, review: Review) -> Edit:
@@ -193,8 +193,13 @@ def with_review(old: Annotation, name: str, key: int, review: Review) -> Edit:
     UserError
         There is no such object.
     """
+    return _retold(old, name, key, review=review)
+
+
+def _retold(old: Annotation, name: str, key: int, **told: Any) -> Edit:
+    """Return what changes what is told of an object, and none of its pixels."""
     info = _existing(old, name, key)
-    return replace(NOTHING, objects={key: (info, replace(info, review=review))})
+    return replace(NOTHING, objects={key: (info, replace(info, **told))})
 
 
 def painted(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo, window: Window | None = None) -> Edit:

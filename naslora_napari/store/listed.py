@@ -8,7 +8,7 @@ from pathlib import Path
 
 from naslora_trainer.channels import Channels
 from naslora_trainer.errors import UserError
-from naslora_trainer.pictures import Picture, choice_of, open_picture
+from naslora_trainer.pictures import Picture, check_choice, choice_of, open_picture
 
 from .content import known_content
 from .links import own, plain
@@ -150,7 +150,7 @@ class ListedImages(OwnedFolder):
         with self._lock:
             entry = self._entry(name)
             self._image_there(entry)
-            open_picture(entry.path, entry.plane, channels=channels)
+            check_choice(entry.path, channels, len(choice_of(entry.path)))
             self._replace_manifest(with_channels(self._manifest, name, channels))
 
     def missing(self) -> list[str]:

@@ -23,7 +23,6 @@ SOURCES: tuple[Source, ...] = ("prompt", "brush", "import")
 Review = Literal["", "reviewed", "doubtful"]
 REVIEWS: tuple[Review, ...] = ("", "reviewed", "doubtful")
 State = Literal["untouched", "in progress", "complete", "skipped"]
-STATES: tuple[State, ...] = ("untouched", "in progress", "complete", "skipped")
 #: A note has at most so many characters.
 LONGEST_NOTE = 4000
 #: Keys of stored prompts that the first versions of the annotation file do not have.

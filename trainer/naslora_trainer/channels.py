@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from .decode import is_tiff, is_zarr
 from .images import default_limits, to_rgb8
+from .ome import ome_attributes, ome_xml
 
 #: For red, green and blue the number of a channel, from 0 on, or :data:`NONE`; a single number: in gray; empty: as the
 #: file suggests.
 Channels = tuple[int, ...]
 NONE = -1
-#: Longer XML is not parsed.
-LONGEST_XML = 10_000_000
 _LONGEST_NAME = 40
 
 
@@ -101,9 +99,9 @@ def _mapped(level: Any, shown: Any) -> Any:
 
 def _of_tiff(path: Path) -> Sequence[Any]:
     with tifffile.TiffFile(path) as tiff:
-        xml = tiff.ome_metadata
-        if xml and len(xml) < LONGEST_XML and "<!DOCTYPE" not in xml:
-            return [channel.get("Name", "") for channel in ElementTree.fromstring(xml).iterfind(".//{*}Channel")]
+        xml = ome_xml(tiff)
+        if xml is not None:
+            return [channel.get("Name", "") for channel in xml.iterfind(".//{*}Channel")]
         labels = (tiff.imagej_metadata or {}).get("Labels", [])
         return labels if isinstance(labels, list) else []
 
@@ -111,5 +109,5 @@ def _of_tiff(path: Path) -> Sequence[Any]:
 def _of_zarr(path: Path) -> Sequence[Any]:
     import zarr
 
-    attributes: Mapping[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
-    return [channel.get("label", "") for channel in attributes.get("ome", attributes)["omero"]["channels"]]
+    channels = ome_attributes(zarr.open_group(path, mode="r"))["omero"]["channels"]
+    return [channel.get("label", "") for channel in channels]

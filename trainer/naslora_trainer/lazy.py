@@ -13,6 +13,7 @@ import tifffile
 
 from .decode import channel_axis, check_complete, check_pixels, is_tiff, is_zarr
 from .errors import UserError
+from .ome import ome_attributes
 
 #: A chunk is decoded as a whole, so a file may not ask for larger ones, in bytes.
 LARGEST_CHUNK = 512 * 2**20
@@ -166,8 +167,7 @@ def _open_zarr(path: Path) -> Opened:
 
 def _multiscale(path: Path, group: Any) -> tuple[list[str], list[str]]:
     """Return the names of the axes and the paths of the levels (OME-NGFF 0.4 and 0.5)."""
-    attributes = dict(group.attrs)
-    found = attributes.get("ome", attributes).get("multiscales")
+    found = ome_attributes(group).get("multiscales")
     if not found:
         raise UserError(f"{path} holds no image: it has no OME-Zarr 'multiscales'.", "Choose the folder of one image.")
     names = [axis["name"] for axis in found[0]["axes"]]

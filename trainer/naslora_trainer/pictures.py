@@ -189,12 +189,23 @@ def choice_of(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[str, ...]
     return channel_names(path, opened.channels) if opened is not None and opened.dyes else ()
 
 
-def _coloured(path: Path, opened: Opened, levels: tuple[Any, ...], channels: Channels) -> tuple[Any, ...]:
-    """Return the levels of an image with channels as they are shown."""
+def check_choice(path: Path | str, channels: Channels, count: int) -> None:
+    """Check a choice of channels of a file that has ``count`` of which some can be chosen.
+
+    Raises
+    ------
+    UserError
+        It does not have them.
+    """
     try:
-        check_channels(channels, opened.channels if opened.dyes else 0)
+        check_channels(channels, count)
     except ValueError as error:
         raise UserError(f"{path} does not have the channels that were chosen for it.", "Choose others.") from error
+
+
+def _coloured(path: Path, opened: Opened, levels: tuple[Any, ...], channels: Channels) -> tuple[Any, ...]:
+    """Return the levels of an image with channels as they are shown."""
+    check_choice(path, channels, opened.channels if opened.dyes else 0)
     return levels if not channels and _as_shown(levels[0]) else composite(levels, channels, opened.dyes)
 
 

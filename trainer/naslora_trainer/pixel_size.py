@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from .decode import is_tiff, is_zarr
+from .ome import ome_attributes, ome_xml
 
 #: Micrometres in a unit, by the names that files use.
 UNITS = {
@@ -33,8 +33,6 @@ UNITS = {
 SMALLEST, LARGEST = 1e-6, 1e9
 #: TIFF's resolution unit: 2 is the inch, 3 the centimetre.
 _TIFF_UNITS = {2: "inch", 3: "cm"}
-#: Longer XML is not parsed.
-_LONGEST_XML = 10_000_000
 
 
 def pixel_size(path: Path | str) -> tuple[float, float] | None:
@@ -53,8 +51,9 @@ def pixel_size(path: Path | str) -> tuple[float, float] | None:
 
 def _of_tiff(path: Path) -> tuple[float, float] | None:
     with tifffile.TiffFile(path) as tiff:
-        if tiff.ome_metadata and len(tiff.ome_metadata) < _LONGEST_XML and "<!DOCTYPE" not in tiff.ome_metadata:
-            return _of_ome(tiff.ome_metadata)
+        xml = ome_xml(tiff)
+        if xml is not None:
+            return _of_ome(xml)
         page: Any = tiff.pages[0]
         if "XResolution" not in page.tags or "YResolution" not in page.tags:
             return None
@@ -67,8 +66,8 @@ def _of_tiff(path: Path) -> tuple[float, float] | None:
         return UNITS[unit] * rows[1] / rows[0], UNITS[unit] * cols[1] / cols[0]
 
 
-def _of_ome(xml: str) -> tuple[float, float] | None:
-    pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
+def _of_ome(xml: ElementTree.Element) -> tuple[float, float] | None:
+    pixels = xml.find(".//{*}Pixels")
     if pixels is None or "PhysicalSizeX" not in pixels.attrib or "PhysicalSizeY" not in pixels.attrib:
         return None
     sides = (
@@ -81,8 +80,7 @@ def _of_ome(xml: str) -> tuple[float, float] | None:
 def _of_zarr(path: Path) -> tuple[float, float] | None:
     import zarr
 
-    attributes: Mapping[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
-    (multiscale, *_) = attributes.get("ome", attributes)["multiscales"]
+    (multiscale, *_) = ome_attributes(zarr.open_group(path, mode="r"))["multiscales"]
     names = [axis["name"] for axis in multiscale["axes"]]
     units = {axis["name"]: axis.get("unit", "") for axis in multiscale["axes"]}
     transforms = multiscale["datasets"][0]["coordinateTransformations"]

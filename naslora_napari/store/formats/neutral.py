@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from scipy import ndimage
 
+from naslora_trainer.data import boxes_in
 from naslora_trainer.errors import UserError
 from naslora_trainer.pictures import Picture
 
@@ -132,16 +132,9 @@ class Labelled:
 
     def regions(self) -> Iterator[tuple[int, ClassInfo, Region]]:
         """Yield the id, the class and the pixels of each object, by id."""
-        ids = np.array(sorted(self.classes), np.int64)
-        if not len(ids):
-            return
-        # Numbers without gaps: find_objects makes a list as long as the highest one.
-        compact = np.where(self.labels > 0, np.searchsorted(ids, self.labels) + 1, 0)
-        for number, window in enumerate(ndimage.find_objects(compact, len(ids)), 1):
-            if window is not None:
-                info = self.classes[int(ids[number - 1])]
-                offset = (window[0].start, window[1].start)
-                yield int(ids[number - 1]), info, Region(compact[window] == number, offset, Kind(info.name, info.color))
+        for key, (row0, col0, row1, col1) in boxes_in(self.labels).items():
+            info, mask = self.classes[key], self.labels[row0:row1, col0:col1] == key
+            yield key, info, Region(mask, (row0, col0), Kind(info.name, info.color))
 
 
 def paint(size: Size, items: Iterable[T], to_region: Callable[[T, Size], Region | None]) -> Plane:
