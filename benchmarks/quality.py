@@ -114,7 +114,9 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, steps: i
     if method == "frozen":
         sam, learned = load_base(RECIPE["base"]), learned_prompts(RECIPE["base"])
     else:
-        config = FineTuneConfig.checked(method=method, seed=seed, cache_mb=0, **{**RECIPE, "steps": steps})
+        config = FineTuneConfig.checked(
+            method=method, seed=seed, cache_mb=0, shown_images=0, **{**RECIPE, "steps": steps}
+        )
         images = read_pack(data, target, labelled(target, seed))
         adapter = finetune(config, images, scratch=results / "features")
         assert adapter is not None

@@ -202,7 +202,7 @@ class NasLoraDock(QWidget):
         """Follow the theme."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and hasattr(self, "train_panel"):
-            self.train_panel.curve.follow_theme(self.palette())
+            self.train_panel.view.follow_theme(self.palette())
 
     def _lay_out(self) -> None:
         inner = QWidget()

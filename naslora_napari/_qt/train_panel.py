@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 
+from .comparison_dialog import ComparisonDialog
 from .curve import Curve
+from .train_view import TrainView
 from .widgets import Bar, Panel, button, counted, wrapped
 
 PRESETS = {
@@ -65,12 +67,19 @@ class TrainPanel(Panel):
         self.waiting = wrapped()
         self.unqueue_button = button("Take off", self.unqueued.emit, "Do not train again after this one")
         self.add_row(self.waiting, self.unqueue_button, wide=0)
-        self.curve = Curve()
+        self.view = TrainView()
+        self.compare_button = button(
+            "Compare…", self._compare, "The new model beside the one before: figures, and where it did worst"
+        )
+        self._comparison: dict[str, Any] = {}
         self.rollback_button = button("Back to the previous model", self.rolled_back.emit)
         self.force_button = button("Use the new model anyway", self.forced.emit)
-        self.add(self.curve, self.rollback_button, self.force_button)
-        for widget in (self.progress, self.cancel_button, self.curve, self.rollback_button, self.force_button):
+        self.add(self.view)
+        self.add_row(self.rollback_button, self.compare_button, wide=0)
+        self.add(self.force_button)
+        for widget in (self.progress, self.cancel_button, self.view, self.rollback_button, self.force_button):
             widget.hide()
+        self.compare_button.hide()
         self.resume_button.hide()
         self.more.hide()
         self.show_waiting(0)
@@ -105,7 +114,8 @@ class TrainPanel(Panel):
         self.cancel_button.setEnabled(running)
         if running:
             self.force_button.hide()
-            self.curve.show()
+            self.compare_button.hide()
+            self.view.show()
             self.progress.wait()
             self.stage.setText("Preparing the labels…")
 
@@ -119,18 +129,28 @@ class TrainPanel(Panel):
         """Show one event of the training process."""
         kind = event["event"]
         if kind == "started":
-            self.curve.start(int(event["steps"]))
+            self.view.start(int(event["steps"]))
             objects = event["objects"]
             self.stage.setText(f"{objects['train']} objects train, {objects['validation']} judge.")
         elif kind == "progress":
             self.progress.show_part(int(event["step"]), int(event["steps"]))
             left = f", about {_duration(event['eta_s'])} left" if event.get("eta_s") else ""
-            self.stage.setText(f"Stage: {event['stage']}{left}")
-            if event.get("loss") is not None:
-                self.curve.add("loss", event["step"], event["loss"])
-        elif kind == "metric":
-            self.curve.add("click", event["step"], event["click_dice"])
-            self.curve.add("box", event["step"], event["box_dice"])
+            memory = f", {event['memory_mb'] / 1024:.1f} GB" if event.get("memory_mb") else ""
+            self.stage.setText(f"Stage: {event['stage']}{left}{memory}")
+        elif kind == "comparison":
+            self._comparison = event
+            self.compare_button.show()
+        self.view.show_event(event)
+
+    def _compare(self) -> None:
+        dialog = ComparisonDialog(self._comparison, self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    @property
+    def curve(self) -> Curve:
+        """The curve of the training."""
+        return self.view.curve
 
 
 def _duration(seconds: float) -> str:

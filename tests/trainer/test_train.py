@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from segment_anything.modeling import Sam
 
 from naslora_trainer import gradients, train
@@ -40,7 +43,7 @@ def finetune(features: Path) -> Tune:
 
 def tiny(**values: Any) -> FineTuneConfig:
     settings = {"steps": 6, "prompts_per_step": 2, "blocks": 2, "rank": 2, "fold_tolerance": 1.0, "alpha_every": 2}
-    return FineTuneConfig.checked(**settings | {"cache_mb": 0, "precision": PRECISION} | values)
+    return FineTuneConfig.checked(**settings | {"cache_mb": 0, "shown_images": 0, "precision": PRECISION} | values)
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +210,24 @@ def test_a_box_trained_base_can_be_taught_three_masks(
     assert (adapter.tensors[token][1:].abs().amax(dim=1) > 0).any()
     plain = finetune(tiny(method="decoder-only", steps=5, base="litemedsam", box_share=0.0), nuclei)
     assert plain is not None and set(plain.meta.prompts) == {"box", "point"}
+
+
+def test_what_is_shown_while_it_trains(finetune: Tune, nuclei: list[TrainingImage]) -> None:
+    events: list[dict[str, Any]] = []
+    adapter = finetune(tiny(steps=5, shown_images=2), nuclei, events.append)
+    assert adapter is not None
+    told = {kind: [e for e in events if e["event"] == kind] for kind in ("sights", "architecture", "comparison")}
+    first, last = told["sights"][0], told["sights"][-1]
+    assert (first["step"], last["step"]) == (0, 5) and 1 <= len(first["pictures"]) <= 2
+    size = (224, 224)
+    for picture in first["pictures"]:
+        assert max(Image.open(io.BytesIO(base64.b64decode(picture["jpeg"]))).size) == size[0]
+    assert first["pictures"][0]["jpeg"] != last["pictures"][0]["jpeg"]
+    assert told["architecture"] and np.allclose(
+        [sum(row.values()) for row in told["architecture"][-1]["layers"].values()], 1, atol=1e-3
+    )
+    (comparison,) = told["comparison"]
+    assert comparison["validation"] == adapter.meta.report["validation"]
+    lost = [case["after"] - case["before"] for case in comparison["cases"]]
+    assert lost == sorted(lost) and len(lost) == 3
+    assert all(e["memory_mb"] > 50 for e in events if e["event"] == "progress")

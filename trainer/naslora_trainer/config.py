@@ -103,6 +103,8 @@ class FineTuneConfig(BaseModel):
         Memory of the frozen-prefix cache in MiB, 0 to 1000000; more goes to disk.
     validate_every : int
         Steps between two measurements on validation objects, besides those at the ends of the stages; 0: none.
+    shown_images : int
+        So many held-out images are shown with the model's answers while it trains, 0 to 8; 0: no pictures at all.
     checkpoint_every : int
         Steps between two checkpoints, 0 to 100000; 0: only when it is asked to stop.
     seed : int
@@ -153,6 +155,7 @@ class FineTuneConfig(BaseModel):
     fold_tolerance: float = Field(0.005, ge=0, le=1)
     cache_mb: int = Field(1024, ge=0, le=1_000_000)
     validate_every: int = Field(0, ge=0, le=100_000)
+    shown_images: int = Field(2, ge=0, le=8)
     checkpoint_every: int = Field(50, ge=0, le=100_000)
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"

@@ -30,6 +30,7 @@ def evaluate(
     clicks: int = 1,
     max_objects: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_object: Callable[[str, int, str, float], None] = lambda name, key, prompt, dice: None,
 ) -> dict[str, Any]:
     """Return mean scores over objects for each kind of prompt.
 
@@ -51,6 +52,8 @@ def evaluate(
         At most so many objects of each image, evenly picked.
     on_progress : callable, optional
         Called with (images done, images in all).
+    on_object : callable
+        Called with (name of the image, id of the object, ``"click"`` or ``"box"``, Dice): of clicks after the first.
 
     Returns
     -------
@@ -69,10 +72,16 @@ def evaluate(
         for some in (ids[i : i + BATCH] for i in range(0, len(ids), BATCH)):
             targets = [image.labels == i for i in some]
             if "point" in kinds:
-                points += _click_through(predictor, learned, targets, clicks)
+                clicked = _click_through(predictor, learned, targets, clicks)
+                points += clicked
+                for key, scores in zip(some, clicked, strict=True):
+                    on_object(image.name, key, "click", scores[0][0])
             if "box" in kinds:
                 masks = answer_all(predictor, [Prompts(box=box_of(target)) for target in targets], learned)
-                boxes += [_scores(mask, target) for mask, target in zip(masks, targets, strict=True)]
+                boxed = [_scores(mask, target) for mask, target in zip(masks, targets, strict=True)]
+                boxes += boxed
+                for key, score in zip(some, boxed, strict=True):
+                    on_object(image.name, key, "box", score[0])
         if on_progress:
             on_progress(done + 1, len(images))
     return _summary(points, boxes, clicks)

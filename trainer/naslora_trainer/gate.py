@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from segment_anything.modeling import Sam
 
@@ -15,15 +16,21 @@ from .config import FineTuneConfig
 from .data import TrainingImage
 from .evaluate import evaluate
 from .models import build, learned_prompts
+from .sights import cases
 
 #: A new model may lose so much box Dice and still count as better.
 BOX_TOLERANCE = 0.005
 #: At most so many validation objects of each image are asked for.
 MOST_OBJECTS = 12
+#: So many objects are shown of which the new model's answer is worse.
+WORST = 3
+
+#: Dice of each object: by name of the image, id, and prompt.
+Each = dict[tuple[str, int, str], float]
 
 
 class Gate:
-    """Dice on validation objects of the model in use (``before``) and of candidates.
+    """Dice on validation objects of the base model, of the model in use (``before``), and of candidates.
 
     Parameters
     ----------
@@ -35,8 +42,11 @@ class Gate:
         A torch device name.
     check_stop : callable
         Called between images; may raise.
-    before : dict, optional
-        What was measured of the model in use, when it is known.
+
+    Attributes
+    ----------
+    before : dict of str to float
+        What :meth:`measure` says of the model in use.
     """
 
     def __init__(
@@ -45,18 +55,15 @@ class Gate:
         images: Sequence[TrainingImage],
         device: str,
         check_stop: Callable[[], None] = lambda: None,
-        before: dict[str, float] | None = None,
     ) -> None:
-        self._images, self._check_stop = images, check_stop
-        if before is not None:
-            self.before = before
-            return
-        live = Adapter.load(Path(config.compare_with)) if config.compare_with else None
-        model = build(config.base, live, device)
-        self.before = self.measure(model, learned_prompts(config.base, live))
+        self._config, self._images, self._device, self._check_stop = config, images, device, check_stop
+        self._last: Each = {}
+        self.before = self.measure(*self._in_use())
+        self._before = self._last
 
     def measure(self, sam: Sam, learned: Sequence[str]) -> dict[str, float]:
         """Return the mean Dice after one ``click`` and for one ``box``, 0 to 1."""
+        self._last = {}
         with torch.no_grad():
             scores = evaluate(
                 sam,
@@ -64,12 +71,46 @@ class Gate:
                 self._images,
                 max_objects=MOST_OBJECTS,
                 on_progress=lambda *_: self._check_stop(),
+                on_object=lambda name, key, prompt, dice: self._last.update({(name, key, prompt): dice}),
             )
         return {"click": scores["point"]["dice"][0], "box": scores["box"]["dice"]}
 
+    def worst(self) -> list[dict[str, Any]]:
+        """Return the objects on which the candidate that was measured last lost most against the model in use.
+
+        Returns
+        -------
+        list of dict
+            ``name`` of the image, ``object``, ``prompt`` (``click`` or ``box``), ``before`` and ``after`` (Dice).
+        """
+        lost = sorted(self._last, key=lambda one: (self._last[one] - self._before[one], one))
+        return [
+            {"name": name, "object": key, "prompt": prompt, "before": self._before[one], "after": self._last[one]}
+            for one in lost[:WORST]
+            for name, key, prompt in [one]
+        ]
+
+    def cases(self, sam: Sam, learned: Sequence[str]) -> list[dict[str, Any]]:
+        """Return :meth:`worst` with pictures of both answers (see :func:`naslora_trainer.sights.cases`)."""
+        return cases(self._in_use(), (sam, learned), self.worst(), self._images)
+
+    def _of_base(self) -> dict[str, float]:
+        """Measure the base model, where it is not the one in use."""
+        if not self._config.compare_with:
+            return self.before
+        last = self._last  # of the candidate, on which more is to be said
+        found = self.measure(build(self._config.base, None, self._device), learned_prompts(self._config.base, None))
+        self._last = last
+        return found
+
+    def _in_use(self) -> tuple[Sam, Sequence[str]]:
+        config = self._config
+        live = Adapter.load(Path(config.compare_with)) if config.compare_with else None
+        return build(config.base, live, self._device), learned_prompts(config.base, live)
+
     def verdict(self, after: dict[str, float]) -> dict[str, Any]:
-        """Return ``validation`` (before, after), ``better`` and ``reason``, one sentence."""
-        before = self.before
+        """Return ``validation`` (base, before, after), ``better`` and ``reason``, one sentence."""
+        before, base = self.before, self._of_base()
         click_gain, box_gain = after["click"] - before["click"], after["box"] - before["box"]
         better = click_gain > 0 and box_gain >= -BOX_TOLERANCE
         figures = (
@@ -77,10 +118,17 @@ class Gate:
         )
         verdict = "better than" if better else "not better than"
         return {
-            "validation": {kind: {"before": before[kind], "after": after[kind]} for kind in before},
+            "validation": {kind: {"base": base[kind], "before": before[kind], "after": after[kind]} for kind in before},
             "better": better,
             "reason": f"On held-out objects the new model is {verdict} the one in use (Dice: {figures}).",
         }
+
+
+def memory_mb(device: str) -> float:
+    """Return the memory that this process holds now in MiB, and on CUDA that of the device in its place."""
+    if device.startswith("cuda"):
+        return torch.cuda.memory_allocated(device) / 1024**2
+    return psutil.Process().memory_info().rss / 1024**2
 
 
 def peak_memory_mb(device: str) -> float:
@@ -88,8 +136,6 @@ def peak_memory_mb(device: str) -> float:
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 1024**2
     if sys.platform == "win32":
-        import psutil
-
         return psutil.Process().memory_info().peak_wset / 1024**2
     import resource
 

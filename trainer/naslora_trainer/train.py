@@ -27,8 +27,8 @@ from .gradients import Gradients, Sample
 from .network import TrainableSam
 from .splits import Split, split_images
 from .stages import Schedule
+from .telling import Event, Telling
 
-Event = dict[str, Any]
 #: So many skipped steps in a row (a loss that is not finite) end the training.
 MOST_SKIPPED = 10
 #: The architecture is recorded about so often.
@@ -62,7 +62,7 @@ def finetune(
     images : sequence of TrainingImage
         All labels gathered so far; images without objects are left out.
     on_event : callable
-        Gets ``started``, ``progress``, ``metric`` and ``warning`` events as dicts.
+        Gets ``started``, ``progress``, ``metric``, ``architecture``, ``sights``, ``comparison`` and ``warning`` events.
     should_stop : callable
         Asked before every step.
     scratch : Path, optional
@@ -100,24 +100,22 @@ class _FineTune:
         checkpoint: Path | None,
     ) -> None:
         self.config, self.world, self.checkpoint = config, World.joined(), checkpoint
-        self.emit = on_event if self.world.leads else lambda event: None
         self.should_stop = lambda: self.world.any(should_stop())
         self.started = time.monotonic()
         self.split: Split = split_images(images)
         self.device = pick_device(config.device)
+        self.tell = Telling(on_event if self.world.leads else lambda event: None, config, self.split, self.device)
         torch.manual_seed(config.seed)
         self.schedule = Schedule.of(config)
         self.network = TrainableSam(config, self.device, scratch)
         self.job = job_digest(config, images, self.network.start)
         self.feed = Feed(config, self.split, self.network.sam.image_encoder.img_size)
         self.gradients = Gradients(
-            self.network, self.world, pick_precision(self.device, config.precision), lambda text: self._warn(text)
+            self.network, self.world, pick_precision(self.device, config.precision), self.tell.warning
         )
         self.history = ArchitectureHistory()
         self.step = 0
         self.skipped = 0
-        #: Seconds spent in steps, without the checks between them.
-        self.busy = 0.0
         #: When a checkpoint was written, and how long that took, in s.
         self.kept, self.keeping = 0.0, 0.0
         #: Network and validation Dice before the fold.
@@ -129,19 +127,21 @@ class _FineTune:
         self.alpha_optimizer = torch.optim.Adam(alphas, lr=config.alpha_lr, betas=(0.5, 0.999)) if alphas else None
 
     def run(self) -> Adapter:
-        self.emit(self._started())
-        saved = self._saved()
-        self._progress("prepare", None)
-        gate = Gate(self.config, self.split.validation, self.device, self._check_stop, saved.get("before"))
-        if not saved:
-            self._metric(gate.before)
+        self.tell.started()
+        resumed = self._go_on_from_checkpoint()
+        self.tell.progress(self.step, "prepare", None)
+        gate = Gate(self.config, self.split.validation, self.device, self._check_stop)
+        if not resumed:
+            self.tell.metric(self.step, gate.before)
+            self._show(now=True)
         self._train(gate)
         if self.unfolded is None and self.network.to_fold():
             self._fold(gate)
         self._check_stop()
-        self._progress("check", None)
+        self.tell.progress(self.step, "check", None)
         after = gate.measure(self.network.sam, self.network.learns)
-        self._metric(after)
+        self.tell.metric(self.step, after)
+        self._show(now=True)
         tensors = self.network.tensors()
         if self.unfolded is not None:
             before = self.unfolded["dice"]
@@ -150,34 +150,37 @@ class _FineTune:
             if lost > self.config.fold_tolerance:
                 tensors, after = self.unfolded["tensors"], before
                 self.fold_report["kind"] = "branch"
-                self._warn(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
-        return self._adapter(tensors, gate.verdict(after))
+                self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
+        verdict = gate.verdict(after)
+        self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
+        return self._adapter(tensors, verdict)
 
     def _train(self, gate: Gate) -> None:
         """Take the steps that are left."""
         while self.step < self.config.steps:
             if self.should_stop():
-                self._save(gate)
+                self._save()
                 raise Cancelled
             stage = self.schedule.stage(self.step)
             if self.step == self.schedule.settle and stage == "settle":
-                self._metric(gate.measure(self.network.sam, self.network.learns))
+                self.tell.metric(self.step, gate.measure(self.network.sam, self.network.learns))
                 self.network.settle(self.config.prune_below)
             if self.step == self.schedule.consolidate and self.unfolded is None and self.network.to_fold():
                 self._fold(gate)
             begun = time.monotonic()
             loss = self._step()
-            self.busy += time.monotonic() - begun
+            self.tell.busy += time.monotonic() - begun
             if loss is None and self._gives_up():
                 return
             self.step += 1
             self._record()
-            self._progress(stage, loss)
+            self.tell.progress(self.step, stage, loss)
             every = self.config.validate_every
             if every and self.step % every == 0 and self.step < self.config.steps:
-                self._metric(gate.measure(self.network.sam, self.network.learns))
+                self.tell.metric(self.step, gate.measure(self.network.sam, self.network.learns))
+            self._show()
             if self._checkpoint_due():
-                self._save(gate)
+                self._save()
 
     def _checkpoint_due(self) -> bool:
         """Return whether to write a checkpoint after this step; there is one before the last check."""
@@ -207,7 +210,7 @@ class _FineTune:
         norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
         if not (torch.isfinite(norm) and math.isfinite(loss)):
             self.skipped += 1
-            self._warn(f"Step {self.step + 1} was skipped: the loss was not finite.")
+            self.tell.warning(f"Step {self.step + 1} was skipped: the loss was not finite.")
             return None
         self.good = self.network.state()
         optimizer.step()
@@ -224,13 +227,13 @@ class _FineTune:
                 "Try a smaller learning rate, and look for images with broken pixels.",
             )
         self.network.load(self.good)
-        self._warn(f"The training ended after step {self.step}: the loss stayed not finite.")
+        self.tell.warning(f"The training ended after step {self.step}: the loss stayed not finite.")
         return True
 
     def _fold(self, gate: Gate) -> None:
         """Consolidate on the training images; the unfolded network stays as teacher of the recovery."""
         dice = gate.measure(self.network.sam, self.network.learns)
-        self._metric(dice)
+        self.tell.metric(self.step, dice)
 
         def calibrate() -> None:
             for image in self.feed.training_images():
@@ -256,13 +259,13 @@ class _FineTune:
         self.network.fold(downs)
         self.optimizer = self._weights_optimizer()
 
-    def _saved(self) -> dict[str, Any]:
-        """Go on from the checkpoint if there is one, and return what the gate needs of it."""
+    def _go_on_from_checkpoint(self) -> bool:
+        """Go on from the checkpoint if there is one, and return whether."""
         if self.checkpoint is None or not self.checkpoint.exists():
-            return {}
+            return False
         state = load_checkpoint(self.checkpoint, self.job)
         rest, network = state["rest"], state["network"]
-        self.step, self.busy, self.skipped = state["step"], rest["busy"], rest["skipped"]
+        self.step, self.tell.busy, self.skipped = state["step"], rest["busy"], rest["skipped"]
         self.gradients.prompts, self.gradients.images = rest["parts"]
         self.gradients.dtype = pick_precision(self.device, rest["precision"])
         self.history = ArchitectureHistory.from_json(rest["history"])
@@ -279,23 +282,21 @@ class _FineTune:
         if self.alpha_optimizer:
             self.alpha_optimizer.load_state_dict(state["optimizers"]["alpha"])
         torch.set_rng_state(state["random"])
-        before: dict[str, float] = rest["before"]
-        return {"before": before}
+        return True
 
-    def _save(self, gate: Gate) -> None:
+    def _save(self) -> None:
         """Write a checkpoint, where one is wanted."""
         if self.checkpoint is None or not self.world.leads:
             return
         begun = time.monotonic()
         unfolded = self.unfolded or {}
         rest = {
-            "busy": self.busy,
+            "busy": self.tell.busy,
             "skipped": self.skipped,
             "parts": [self.gradients.prompts, self.gradients.images],
             "precision": str(self.gradients.dtype).removeprefix("torch."),
             "history": self.history.to_json(),
             "feed": self.feed.state(),
-            "before": gate.before,
             "fold": self.fold_report,
             "unfolded": unfolded.get("dice"),
             "architecture": unfolded.get("architecture"),
@@ -314,11 +315,11 @@ class _FineTune:
     def _adapter(self, tensors: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
-            "images": self._images(),
+            "images": self.tell.images,
             "objects": self.split.objects(),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
-            "busy_s": round(self.busy, 2),
+            "busy_s": round(self.tell.busy, 2),
             "peak_mb": peak_memory_mb(self.device),
             "config": self.config.model_dump(exclude={"start", "compare_with"}),  # no paths: adapters are shared
             "device": self.device,
@@ -355,42 +356,11 @@ class _FineTune:
             return
         if self.step % max(1, self.config.steps // RECORDS) == 0 or self.step == self.schedule.settle:
             self.history.record(self.step, self.network.architecture())
+            self.tell.architecture(self.step, self.history.last)
+
+    def _show(self, now: bool = False) -> None:
+        self.tell.sights(self.step, self.network.sam, self.network.learns, now)
 
     def _check_stop(self) -> None:
         if self.should_stop():
             raise Cancelled
-
-    def _warn(self, text: str) -> None:
-        self.emit({"event": "warning", "message": text})
-
-    def _images(self) -> int:
-        """Count the images with objects."""
-        return len({image.name for part in (self.split.train, self.split.validation) for image in part})
-
-    def _started(self) -> Event:
-        return {
-            "event": "started",
-            "method": self.config.method,
-            "base": self.config.base,
-            "images": self._images(),
-            "objects": self.split.objects(),
-            "steps": self.config.steps,
-            "device": self.device,
-        }
-
-    def _progress(self, stage: str, loss: float | None) -> None:
-        eta = self.busy / self.step * (self.config.steps - self.step) if self.step else None
-        self.emit(
-            {
-                "event": "progress",
-                "step": self.step,
-                "steps": self.config.steps,
-                "stage": stage,
-                "loss": loss,
-                "eta_s": eta,
-            }
-        )
-
-    def _metric(self, dice: dict[str, float]) -> None:
-        event = {"event": "metric", "step": self.step, "click_dice": dice["click"], "box_dice": dice["box"]}
-        self.emit({**event, "busy_s": round(self.busy, 3)})

@@ -1,0 +1,108 @@
+"""How the new model does beside the one in use and the base model, and where it lost most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from .train_view import picture_in
+from .widgets import wrapped
+
+COLUMNS = ("Base model", "In use before", "New model", "Difference")
+KINDS = {"click": "One click", "box": "One box", "auto": "Automatic"}
+
+
+class ComparisonDialog(QDialog):
+    """Shows one ``comparison`` event of a training.
+
+    Parameters
+    ----------
+    event : mapping
+        ``validation`` (by prompt: ``base``, ``before``, ``after``), ``reason``, and ``cases`` with a picture each.
+    parent : QWidget, optional
+        The window it belongs to.
+    """
+
+    def __init__(self, event: Mapping[str, Any], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("The new model beside the others")
+        self.table = _table(event.get("validation", {}))
+        whole = QVBoxLayout(self)
+        whole.addWidget(QLabel("Dice on held-out objects, from 0 to 1: labels of yours that the training never saw."))
+        whole.addWidget(self.table)
+        whole.addWidget(wrapped(str(event.get("reason", ""))))
+        self.pictures = [_case(case) for case in event.get("cases", []) if picture_in(case.get("jpeg")) is not None]
+        if self.pictures:
+            whole.addWidget(
+                wrapped(
+                    "Where the new model did worst against the one before. Left: before, right: new; white: your "
+                    "outline, orange: the model's."
+                )
+            )
+            row = QHBoxLayout()
+            for picture in self.pictures:
+                row.addWidget(picture)
+            row.addStretch(1)
+            whole.addLayout(row)
+        whole.addStretch(1)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        whole.addWidget(buttons)
+        self.resize(760, 0)
+
+
+def _table(validation: Mapping[str, Mapping[str, Any]]) -> QTableWidget:
+    rows = [(kind, validation[kind]) for kind in KINDS if kind in validation]
+    table = QTableWidget(len(rows), len(COLUMNS))
+    table.setHorizontalHeaderLabels(COLUMNS)
+    table.setVerticalHeaderLabels([KINDS[kind] for kind, _ in rows])
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    for row, (_, dice) in enumerate(rows):
+        before, after = dice["before"], dice["after"]
+        texts = (_number(dice.get("base")), _number(before), _number(after), f"{after - before:+.3f}")
+        for column, text in enumerate(texts):
+            cell = QTableWidgetItem(text)
+            cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+            table.setItem(row, column, cell)
+    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    high = table.horizontalHeader().sizeHint().height() + sum(table.rowHeight(row) for row in range(len(rows)))
+    table.setFixedHeight(high + 4)
+    return table
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float | int) else ""
+
+
+def _case(case: Mapping[str, Any]) -> QWidget:
+    """Return the picture of a case with what it is below it."""
+    image = picture_in(case["jpeg"])
+    assert image is not None
+    shown = QLabel()
+    shown.setPixmap(QPixmap.fromImage(image).scaledToWidth(230, Qt.TransformationMode.SmoothTransformation))
+    kind = KINDS.get(case["prompt"], case["prompt"]).lower()
+    text = QLabel(f"{case['name']}, object {case['object']}\n{kind}: {case['before']:.2f} → {case['after']:.2f}")
+    text.setTextFormat(Qt.TextFormat.PlainText)
+    widget = QWidget()
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(shown)
+    column.addWidget(text)
+    return widget
