@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 from .comparison_dialog import ComparisonDialog
 from .curve import Curve
 from .train_view import TrainView
-from .widgets import Bar, Panel, button, counted, wrapped
+from .widgets import Bar, Panel, button, counted, duration, wrapped
 
 PRESETS = {
     "quick": "64 steps: minutes on a laptop",
@@ -29,6 +29,7 @@ class TrainPanel(Panel):
     resumed = Signal()
     unqueued = Signal()
     models_asked = Signal()
+    plan_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__("3  Fine-tune")
@@ -52,6 +53,10 @@ class TrainPanel(Panel):
         choices.setContentsMargins(0, 0, 0, 0)
         choices.addRow(self.go_on)
         choices.addRow("Train on", self.where)
+        self.plan_button = button(
+            "What is learned from…", self.plan_asked.emit, "Images, objects, classes, what is held out or ignored"
+        )
+        choices.addRow(self.plan_button)
         self.add(self.more)
         self.stage = wrapped()
         self.models_button = button(
@@ -134,7 +139,7 @@ class TrainPanel(Panel):
             self.stage.setText(f"{objects['train']} objects train, {objects['validation']} judge.")
         elif kind == "progress":
             self.progress.show_part(int(event["step"]), int(event["steps"]))
-            left = f", about {_duration(event['eta_s'])} left" if event.get("eta_s") else ""
+            left = f", about {duration(event['eta_s'])} left" if event.get("eta_s") else ""
             memory = f", {event['memory_mb'] / 1024:.1f} GB" if event.get("memory_mb") else ""
             self.stage.setText(f"Stage: {event['stage']}{left}{memory}")
         elif kind == "comparison":
@@ -151,7 +156,3 @@ class TrainPanel(Panel):
     def curve(self) -> Curve:
         """The curve of the training."""
         return self.view.curve
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

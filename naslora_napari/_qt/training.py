@@ -7,22 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
-from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.config import PRESET_STEPS, FineTuneConfig
 from naslora_trainer.errors import UserError
 
 from ..jobs.following import Trains
 from ..jobs.remote import check_address
 from ..live import LivePredictor
 from ..store.locking import LockedError
+from ..store.plan import FIRST_GUESS_S, TrainingPlan, plan_of, seconds_for
 from .notify import report, tell, warn
+from .plan_dialog import PlanDialog
 from .polling import Polling
 from .settings import setting
 from .tasks import Tasks
 from .train_panel import TrainPanel
 from .turns import Turn, Turns, ask_to_leave
-from .widgets import counted
+from .widgets import counted, duration
 
 if TYPE_CHECKING:
     from ..store import Project
@@ -66,6 +68,7 @@ class Training(QObject):
         self._run_project: Project | None = None  # whose labels are trained on, whatever is opened meanwhile
         self._preparing = False
         self._pressed = 0.0
+        self._step_s = FIRST_GUESS_S
         self._polling = Polling(self, self._on_event, self._enable_start)
         self.turns = Turns(panel, file_tasks, self._launch, self._failed)
         panel.started.connect(self.start)
@@ -73,6 +76,8 @@ class Training(QObject):
         panel.resumed.connect(self.resume)
         panel.rolled_back.connect(self.rollback)
         panel.forced.connect(self._force)
+        panel.plan_asked.connect(self.show_plan)
+        panel.preset.currentTextChanged.connect(lambda _: self.show_readiness())
         self.show_readiness()
 
     @property
@@ -92,6 +97,7 @@ class Training(QObject):
         self.panel.force_button.hide()
         self.show_readiness()
         self.project_set.emit()
+        self._look_at_pace(project)
         self.file_tasks.run(lambda: project.library.in_use, lambda path: self._bring_back(project, path))
 
     def use(self, path: Path | None) -> None:
@@ -117,13 +123,43 @@ class Training(QObject):
         if summary is None:
             hint = "Open images and accept objects first."
         elif ready:
-            hint = f"{summary.objects} objects on {counted(summary.annotated, 'image')} are ready to train on."
+            seconds = duration(self._step_s * self._steps())
+            labels = f"{summary.objects} objects on {counted(summary.annotated, 'image')}"
+            hint = f"{labels} are ready to train on, about {seconds}."
         else:
             hint = "Accept at least two objects, better ten on four images, to fine-tune."
         self.panel.start_button.setEnabled(ready and not self._preparing and not self.turns.full)
         after = "The labels of now are trained on after the training that runs. " if self.running else ""
         self.panel.start_button.setToolTip(after + hint)
         return hint
+
+    def show_plan(self) -> None:
+        """Show what would be learned from, and for how long; the person can start from there."""
+        project, preset, steps = self.project, self.panel.preset.currentText(), self._steps()
+        if project is None:
+            return
+
+        def show(found: tuple[TrainingPlan, float]) -> None:
+            dialog = PlanDialog(found[0], preset, steps, found[1], self.panel.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.accepted.connect(lambda: self.start(preset))
+            dialog.open()
+
+        self.file_tasks.run(
+            lambda: (plan_of(project), seconds_for(project, steps)), show, report, doing="looking at the labels"
+        )
+
+    def _steps(self) -> int:
+        return next(steps for name, steps in PRESET_STEPS.items() if name == self.panel.preset.currentText())
+
+    def _look_at_pace(self, project: Project) -> None:
+        """Learn from the last training how long one takes here."""
+
+        def known(seconds: float) -> None:
+            self._step_s = seconds
+            self.show_readiness()
+
+        self.file_tasks.run(lambda: seconds_for(project, 1), known)
 
     def start(self, preset: str) -> None:
         """Take a snapshot of all labels in a thread, then train, after the training that runs."""

@@ -13,6 +13,8 @@ from .data import TrainingImage, objects_of
 from .errors import UserError
 
 T = TypeVar("T")
+#: An image, or what it is a part or plane of, and the id of an object.
+Key = tuple[str, int]
 
 #: From so many labelled images on, the split is by image; below it by object.
 IMAGES_TO_SPLIT = 4
@@ -44,17 +46,45 @@ def split_images(images: Sequence[TrainingImage]) -> Split:
         There are no labelled objects, or only one.
     """
     labelled = [image for image in images if objects_of(image)]
-    if not labelled:
-        raise _too_few(0)
-    sources = dict.fromkeys(_source(image) for image in labelled)
-    if len(sources) >= IMAGES_TO_SPLIT:
-        halves = _parts(sorted(sources, key=_hash))
-        return Split(*(tuple(i for source in part for i in labelled if _source(i) == source) for part in halves))
-    keys = dict.fromkeys((_source(image), i) for image in labelled for i in objects_of(image))
+    by_image, train, validation = split_objects([(_source(i), key) for i in labelled for key in objects_of(i)])
+    if by_image:
+        halves = (dict.fromkeys(source for source, _ in part) for part in (train, validation))
+        return Split(*(tuple(i for source in half for i in labelled if _source(i) == source) for half in halves))
+    return Split(_only(labelled, train), _only(labelled, validation))
+
+
+def split_objects(objects: Sequence[Key]) -> tuple[bool, list[Key], list[Key]]:
+    """Split objects as :func:`split_images` splits the images in which they are.
+
+    Parameters
+    ----------
+    objects : sequence of (str, int)
+        The image (or what it is a part or plane of) and the id of each.
+
+    Returns
+    -------
+    by_image : bool
+        Whether no image is in both parts.
+    train, validation : list of (str, int)
+        The parts.
+
+    Raises
+    ------
+    UserError
+        There are fewer than two.
+    """
+    keys = list(dict.fromkeys(objects))
     if len(keys) < 2:
-        raise _too_few(1)
-    parts = _parts(sorted(keys, key=lambda key: _hash(f"{key[0]}#{key[1]}")))
-    return Split(*(_only(labelled, part) for part in parts))
+        raise _too_few(len(keys))
+    of_source: dict[str, list[Key]] = {}
+    for key in keys:
+        of_source.setdefault(key[0], []).append(key)
+    if len(of_source) >= IMAGES_TO_SPLIT:
+        train, held = (
+            [key for source in part for key in of_source[source]] for part in _parts(sorted(of_source, key=_hash))
+        )
+        return True, train, held
+    return False, *_parts(sorted(keys, key=lambda key: _hash(f"{key[0]}#{key[1]}")))
 
 
 def _source(image: TrainingImage) -> str:
@@ -79,7 +109,7 @@ def _parts(ordered: list[T]) -> tuple[list[T], list[T]]:
     return ordered[held:], ordered[:held]
 
 
-def _only(images: Sequence[TrainingImage], keys: list[tuple[str, int]]) -> tuple[TrainingImage, ...]:
+def _only(images: Sequence[TrainingImage], keys: list[Key]) -> tuple[TrainingImage, ...]:
     """Return the images with only the chosen objects left.
 
     A copy without some objects is not complete, and a region that has lost a part of an object is none any more.

@@ -1,0 +1,116 @@
+"""What a fine-tune of a project would learn from, and for how long, told before it starts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslora_trainer.__main__ import REPORT
+from naslora_trainer.errors import UserError
+from naslora_trainer.files import read_json
+from naslora_trainer.splits import split_objects
+
+if TYPE_CHECKING:
+    from .project import Project
+
+#: Seconds for a step, checks included, where nothing was trained yet: two cores of a server, LiteMedSAM.
+FIRST_GUESS_S = 1.8
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a fine-tune would learn from.
+
+    Attributes
+    ----------
+    images, objects : int
+        How many have labels, and how many labels there are.
+    classes : mapping of str to int
+        Objects of each class.
+    held_out : int
+        Objects that only judge.
+    by_image : bool
+        Whether they are in images of their own.
+    ignored : tuple of str
+        What is not learned from and why, a sentence each.
+    """
+
+    images: int
+    objects: int
+    classes: Mapping[str, int]
+    held_out: int
+    by_image: bool
+    ignored: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """What a person reads of it: a title and a text each."""
+        where = "in images of their own" if self.by_image else "in the same images, since there are fewer than four"
+        share = round(100 * self.held_out / self.objects)
+        return [
+            ("Labels", f"{self.objects} objects in {self.images} images"),
+            ("Classes", ", ".join(f"{name}: {count}" for name, count in self.classes.items())),
+            ("Learned from", f"{self.objects - self.held_out} objects"),
+            ("Held out", f"{self.held_out} objects ({share} %) judge the result, {where}"),
+            *(("Ignored", text) for text in self.ignored),
+        ]
+
+
+def plan_of(project: Project) -> TrainingPlan:
+    """Return what a fine-tune of the labels as they are now would learn from; reads all annotation files.
+
+    Raises
+    ------
+    UserError
+        There are too few objects, or an annotation file is damaged.
+    """
+    summary = project.summary()
+    classes = {info.id: info.name for info in project.classes}
+    counts: Counter[str] = Counter()
+    objects: list[tuple[str, int]] = []
+    sources: dict[Path, str] = {}
+    partly = 0
+    for entry in project.images:
+        source = sources.setdefault(entry.path, entry.name)
+        status = project.status(entry.name)
+        if status.objects:
+            found = project.annotation(entry.name).objects
+            objects += [(source, key) for key in found]
+            counts.update(classes[info.class_id] for info in found.values())
+            partly += not status.marks.complete
+    by_image, _, held = split_objects(objects)
+    ignored = []
+    if empty := summary.images - summary.annotated:
+        ignored.append(f"{empty} images have no objects yet")
+    if partly:
+        ignored.append(
+            f"what is not outlined in {partly} images that are not marked complete: it is never taken for background"
+        )
+    return TrainingPlan(summary.annotated, len(objects), dict(counts), len(held), by_image, tuple(ignored))
+
+
+def seconds_for(project: Project, steps: int) -> float:
+    """Return about how long ``steps`` steps take, from the last training of the project where there is one."""
+    for run in reversed(project.runs()):
+        try:
+            report = read_json(run / REPORT)
+        except UserError:
+            continue
+        pace = _pace(report)
+        if pace is not None:
+            return steps * pace
+    return steps * FIRST_GUESS_S
+
+
+def _pace(report: Any) -> float | None:
+    """Return seconds for a step of a report, where it says it."""
+    if not isinstance(report, dict):
+        return None
+    seconds, steps = report.get("train_s"), report.get("steps")
+    if not isinstance(seconds, int | float) or not isinstance(steps, int):
+        return None
+    return seconds / steps if 0 < seconds < math.inf and 0 < steps <= 10**6 else None

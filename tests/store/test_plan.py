@@ -1,0 +1,63 @@
+"""What a fine-tune would learn from is what it learns from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from naslora_napari.store import Project
+from naslora_napari.store.plan import FIRST_GUESS_S, plan_of, seconds_for
+from naslora_napari.store.records import ObjectInfo
+from naslora_resources.samples import sample_folder
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.errors import UserError
+from naslora_trainer.images import list_images
+from naslora_trainer.splits import split_images
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project.create(tmp_path / "p", list_images(sample_folder("labelled") / "images"), ("nucleus", "debris"))
+
+
+def draw(project: Project, name: str, count: int, class_id: int = 1) -> None:
+    for i in range(count):
+        mask = np.zeros((128, 128), bool)
+        mask[10 * i : 10 * i + 6, 5 + 60 * class_id - 60 : 25 + 60 * class_id - 60] = True
+        project.add_object(name, mask, ObjectInfo(class_id, "brush"))
+
+
+@pytest.mark.parametrize("images", [2, 5])
+def test_a_plan_tells_what_a_training_does(project: Project, images: int) -> None:
+    names = [image.name for image in project.images]
+    for name in names[:images]:
+        draw(project, name, 3)
+    draw(project, names[0], 2, class_id=2)
+    project.set_complete(names[0], True)
+    plan = plan_of(project)
+    split = split_images(project.snapshot(256))
+    assert (plan.images, plan.objects, plan.held_out) == (images, 3 * images + 2, split.objects()["validation"])
+    assert plan.by_image == (images >= 4)
+    assert plan.classes == {"nucleus": 3 * images, "debris": 2}
+    assert f"{len(names) - images} images have no objects yet" in plan.ignored[0]
+    assert f"{images - 1} images that are not marked complete" in plan.ignored[1]
+
+
+def test_too_little_is_said(project: Project) -> None:
+    draw(project, project.images[0].name, 1)
+    with pytest.raises(UserError, match="only 1"):
+        plan_of(project)
+
+
+def test_the_time_is_that_of_the_last_training(project: Project) -> None:
+    draw(project, project.images[0].name, 3)
+    assert seconds_for(project, 10) == 10 * FIRST_GUESS_S
+    run = project.new_run(FineTuneConfig(steps=9))
+    for strange in ("[]", '{"train_s": "x", "steps": 3}', '{"train_s": 1e999, "steps": 3}', '{"train_s": 3}', "{"):
+        (run / "report.json").write_text(strange)
+        assert seconds_for(project, 10) == 10 * FIRST_GUESS_S
+    (run / "report.json").write_text(json.dumps({"train_s": 18.0, "steps": 9}))
+    assert seconds_for(project, 10) == 20
