@@ -24,6 +24,8 @@ from .train_view import picture_in
 from .widgets import wrapped
 
 COLUMNS = ("Base model", "In use before", "New model", "Difference")
+#: Height of a row of the table, in pixels.
+ROW = 32
 KINDS = {"click": "One click", "box": "One box", "auto": "Automatic"}
 
 
@@ -56,7 +58,7 @@ class ComparisonDialog(QDialog):
             )
             row = QHBoxLayout()
             for picture in self.pictures:
-                row.addWidget(picture)
+                row.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
             row.addStretch(1)
             whole.addLayout(row)
         whole.addStretch(1)
@@ -82,8 +84,10 @@ def _table(validation: Mapping[str, Mapping[str, Any]]) -> QTableWidget:
             cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
             table.setItem(row, column, cell)
     table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    high = table.horizontalHeader().sizeHint().height() + sum(table.rowHeight(row) for row in range(len(rows)))
-    table.setFixedHeight(high + 4)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    table.verticalHeader().setDefaultSectionSize(ROW)
+    table.setFixedHeight(ROW * (len(rows) + 1) + 8)
     return table
 
 

@@ -40,6 +40,7 @@ class PlanDialog(QDialog):
         self.text = QLabel(f"<table cellspacing=6>{cells}</table>")
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.text.setWordWrap(True)
+        self.text.setFixedWidth(500)
         buttons = QDialogButtonBox()
         buttons.addButton("Fine-tune", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.addButton(QDialogButtonBox.StandardButton.Close)
@@ -47,6 +48,5 @@ class PlanDialog(QDialog):
         buttons.rejected.connect(self.reject)
         whole = QVBoxLayout(self)
         whole.addWidget(self.text)
-        whole.addStretch(1)
         whole.addWidget(buttons)
-        self.resize(520, 0)
+        whole.setSizeConstraint(QVBoxLayout.SizeConstraint.SetFixedSize)  # as high as the text needs

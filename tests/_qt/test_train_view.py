@@ -11,8 +11,10 @@ from PIL import Image
 from pytestqt.qtbot import QtBot
 
 from naslora_napari._qt.comparison_dialog import ComparisonDialog
+from naslora_napari._qt.plan_dialog import PlanDialog
 from naslora_napari._qt.train_panel import TrainPanel
 from naslora_napari._qt.train_view import LARGEST, picture_in
+from naslora_napari.store.plan import TrainingPlan
 
 
 def jpeg(side: int = 40, value: int = 200) -> str:
@@ -69,3 +71,13 @@ def test_the_comparison_is_a_table_with_the_worst_cases(qtbot: QtBot) -> None:
     rows = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount())]
     assert rows == [["0.500", "0.600", "0.750", "+0.150"], ["", "0.900", "0.880", "-0.020"]]
     assert len(dialog.pictures) == 1
+
+
+def test_a_plan_is_read_as_a_whole(qtbot: QtBot) -> None:
+    plan = TrainingPlan(9, 80, {"cell": 70, "debris & <b>": 10}, 20, True, ("3 images have no objects yet",))
+    dialog = PlanDialog(plan, "quick", 64, 130, None)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    text = dialog.text.text()
+    assert "70" in text and "&lt;b&gt;" in text and "about 2 min for 64 steps" in text
+    assert dialog.text.height() >= dialog.text.heightForWidth(dialog.text.width())
