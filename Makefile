@@ -1,6 +1,7 @@
 # make demo   the whole loop on the sample images, in a window where there is a screen
 # make test   style, types and tests
-# Both do all their own set-up (see scripts/setup.sh); a second call reuses it.
+# make docs   the documentation as a site: build/docs/index.html
+# All do all their own set-up (see scripts/setup.sh); a second call reuses it.
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ PYTEST_FLAGS ?=
 WITH_WINDOW := tests/_qt/ tests/demo/ tests/jobs/ tests/test_cli.py tests/benchmarks/test_interactive.py
 export VENV PYTHON DEMO_OUT
 
-.PHONY: setup demo test lint format
+.PHONY: setup demo test lint format docs
 
 setup:
 	@scripts/setup.sh
@@ -37,3 +38,8 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	@$(BIN)/python -c "import furo, myst_parser, sphinx" 2>/dev/null || $(BIN)/python -m pip install -q -e '.[all,docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo "build/docs/index.html"

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 from npe2 import PluginManifest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +67,23 @@ def test_the_installed_version_is_the_one_in_pyproject() -> None:
     assert distribution("naslora-napari").version == project["version"]
 
 
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    for package in ("naslora_napari", "trainer/naslora_trainer"):
+        assert f'__version__ = "{version}"' in (ROOT / package / "__init__.py").read_text(encoding="utf-8")
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_ci_runs_every_python_that_is_promised_on_every_system() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    promised = [line.split(" :: ")[-1] for line in project["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == promised
+    assert {system.split("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
+
+
 def test_no_core_dependency_brings_qt() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert not [line for line in project["dependencies"] if re.match(r"pyside|pyqt\d", line, re.IGNORECASE)]
@@ -97,4 +115,6 @@ def test_the_wheel_has_every_part_and_nothing_else(tmp_path: Path) -> None:
         "naslora_resources/samples/held_out/masks/01.png",
     ):
         assert part in names
+    for licence in ("LICENSE", "LICENSES/Apache-2.0.txt", "THIRD_PARTY.md"):
+        assert any(name.endswith(f".dist-info/licenses/{licence}") for name in names)
     assert wheel.stat().st_size < 4_000_000  # of which the click adapter is 2.5
