@@ -16,7 +16,7 @@ from ..jobs.following import Trains
 from ..jobs.remote import check_address
 from ..live import LivePredictor
 from ..store.locking import LockedError
-from ..store.plan import FIRST_GUESS_S, TrainingPlan, plan_of, seconds_for
+from ..store.plan import FIRST_GUESS, Pace, TrainingPlan, pace_of, plan_of
 from .notify import report, tell, warn
 from .plan_dialog import PlanDialog
 from .polling import Polling
@@ -68,7 +68,7 @@ class Training(QObject):
         self._run_project: Project | None = None  # whose labels are trained on, whatever is opened meanwhile
         self._preparing = False
         self._pressed = 0.0
-        self._step_s = FIRST_GUESS_S
+        self._pace = FIRST_GUESS
         self._polling = Polling(self, self._on_event, self._enable_start)
         self.turns = Turns(panel, file_tasks, self._launch, self._failed)
         panel.started.connect(self.start)
@@ -123,7 +123,7 @@ class Training(QObject):
         if summary is None:
             hint = "Open images and accept objects first."
         elif ready:
-            seconds = duration(self._step_s * self._steps())
+            seconds = duration(self._pace.seconds(self._steps()))
             labels = f"{summary.objects} objects on {counted(summary.annotated, 'image')}"
             hint = f"{labels} are ready to train on, about {seconds}."
         else:
@@ -139,15 +139,13 @@ class Training(QObject):
         if project is None:
             return
 
-        def show(found: tuple[TrainingPlan, float]) -> None:
-            dialog = PlanDialog(found[0], preset, steps, found[1], self.panel.window())
+        def show(found: tuple[TrainingPlan, Pace]) -> None:
+            dialog = PlanDialog(found[0], preset, steps, found[1].seconds(steps), self.panel.window())
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.accepted.connect(lambda: self.start(preset))
             dialog.open()
 
-        self.file_tasks.run(
-            lambda: (plan_of(project), seconds_for(project, steps)), show, report, doing="looking at the labels"
-        )
+        self.file_tasks.run(lambda: (plan_of(project), pace_of(project)), show, report, doing="looking at the labels")
 
     def _steps(self) -> int:
         return next(steps for name, steps in PRESET_STEPS.items() if name == self.panel.preset.currentText())
@@ -155,11 +153,11 @@ class Training(QObject):
     def _look_at_pace(self, project: Project) -> None:
         """Learn from the last training how long one takes here."""
 
-        def known(seconds: float) -> None:
-            self._step_s = seconds
+        def known(pace: Pace) -> None:
+            self._pace = pace
             self.show_readiness()
 
-        self.file_tasks.run(lambda: seconds_for(project, 1), known)
+        self.file_tasks.run(lambda: pace_of(project), known)
 
     def start(self, preset: str) -> None:
         """Take a snapshot of all labels in a thread, then train, after the training that runs."""

@@ -17,9 +17,6 @@ from naslora_trainer.splits import split_objects
 if TYPE_CHECKING:
     from .project import Project
 
-#: Seconds for a step, checks included, where nothing was trained yet: two cores of a server, LiteMedSAM.
-FIRST_GUESS_S = 1.8
-
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -93,8 +90,24 @@ def plan_of(project: Project) -> TrainingPlan:
     return TrainingPlan(summary.annotated, len(objects), dict(counts), len(held), by_image, tuple(ignored))
 
 
-def seconds_for(project: Project, steps: int) -> float:
-    """Return about how long ``steps`` steps take, from the last training of the project where there is one."""
+@dataclass(frozen=True)
+class Pace:
+    """How long a training takes: what it costs at its beginning and end, and for each step, in seconds."""
+
+    around_s: float
+    step_s: float
+
+    def seconds(self, steps: int) -> float:
+        """Return about how long ``steps`` steps take."""
+        return self.around_s + steps * self.step_s
+
+
+#: Where nothing was trained yet: eight small images on two cores of a server, LiteMedSAM.
+FIRST_GUESS = Pace(40.0, 1.4)
+
+
+def pace_of(project: Project) -> Pace:
+    """Return how long the last training of a project took, or a guess where there is none."""
     for run in reversed(project.runs()):
         try:
             report = read_json(run / REPORT)
@@ -102,15 +115,15 @@ def seconds_for(project: Project, steps: int) -> float:
             continue
         pace = _pace(report)
         if pace is not None:
-            return steps * pace
-    return steps * FIRST_GUESS_S
+            return pace
+    return FIRST_GUESS
 
 
-def _pace(report: Any) -> float | None:
-    """Return seconds for a step of a report, where it says it."""
+def _pace(report: Any) -> Pace | None:
+    """Return what a report says, where it does."""
     if not isinstance(report, dict):
         return None
-    seconds, steps = report.get("train_s"), report.get("steps")
-    if not isinstance(seconds, int | float) or not isinstance(steps, int):
+    whole, busy, steps = (report.get(name) for name in ("train_s", "busy_s", "steps"))
+    if not isinstance(whole, int | float) or not isinstance(busy, int | float) or not isinstance(steps, int):
         return None
-    return seconds / steps if 0 < seconds < math.inf and 0 < steps <= 10**6 else None
+    return Pace(whole - busy, busy / steps) if 0 < busy <= whole < math.inf and 0 < steps <= 10**6 else None

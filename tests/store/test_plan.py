@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from naslora_napari.store import Project
-from naslora_napari.store.plan import FIRST_GUESS_S, plan_of, seconds_for
+from naslora_napari.store.plan import FIRST_GUESS, Pace, pace_of, plan_of
 from naslora_napari.store.records import ObjectInfo
 from naslora_resources.samples import sample_folder
 from naslora_trainer.config import FineTuneConfig
@@ -54,10 +54,11 @@ def test_too_little_is_said(project: Project) -> None:
 
 def test_the_time_is_that_of_the_last_training(project: Project) -> None:
     draw(project, project.images[0].name, 3)
-    assert seconds_for(project, 10) == 10 * FIRST_GUESS_S
+    assert pace_of(project) == FIRST_GUESS
     run = project.new_run(FineTuneConfig(steps=9))
-    for strange in ("[]", '{"train_s": "x", "steps": 3}', '{"train_s": 1e999, "steps": 3}', '{"train_s": 3}', "{"):
+    for strange in ("[]", '{"train_s": "x", "steps": 3}', '{"train_s": 1e999, "busy_s": 1, "steps": 3}', "{"):
         (run / "report.json").write_text(strange)
-        assert seconds_for(project, 10) == 10 * FIRST_GUESS_S
-    (run / "report.json").write_text(json.dumps({"train_s": 18.0, "steps": 9}))
-    assert seconds_for(project, 10) == 20
+        assert pace_of(project) == FIRST_GUESS
+    (run / "report.json").write_text(json.dumps({"train_s": 28.0, "busy_s": 18.0, "steps": 9}))
+    assert pace_of(project) == Pace(10, 2)
+    assert pace_of(project).seconds(10) == 30
