@@ -16,6 +16,7 @@ from naslora_trainer.errors import UserError
 
 from .cli_adapters import adapters
 from .cli_labels import export_labels, import_labels
+from .cli_suggest import suggest
 from .cli_training import adopt, finetune
 from .console import Json
 from .console import follow as _follow
@@ -228,6 +229,7 @@ app.command("import")(import_labels)
 
 
 app.command("adapters")(adapters)
+app.command()(suggest)
 
 
 @app.command()

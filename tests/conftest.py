@@ -14,6 +14,8 @@ settings.load_profile("project")
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
+    from naslora_trainer.adapter import Adapter
+
 
 @pytest.fixture(scope="session")
 def base_sam() -> Sam:
@@ -35,3 +37,18 @@ def litemedsam() -> Sam:
     from naslora_trainer.base import load_base
 
     return load_base("litemedsam")
+
+
+@pytest.fixture
+def adapter(base_sam: Sam) -> Adapter:
+    """It shifts the mask decoder's answer so that every mask is another one."""
+    import torch
+
+    from naslora_resources.registry import DEFAULT_MODEL
+    from naslora_trainer.adapter import Adapter, AdapterMeta
+    from naslora_trainer.base import fingerprint
+
+    state = base_sam.mask_decoder.state_dict()
+    tensors = {"decoder.output_upscaling.3.bias": torch.full_like(state["output_upscaling.3.bias"], 0.3)}
+    meta = AdapterMeta(base=DEFAULT_MODEL, fingerprint=fingerprint(base_sam), method="decoder-only", rank=1)
+    return Adapter(tensors, meta)

@@ -34,6 +34,7 @@ from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
 from .status import Status
+from .suggesting import Suggesting
 from .tasks import Tasks
 from .train_panel import TrainPanel
 from .training import Training
@@ -92,7 +93,7 @@ class NasLoraDock(QWidget):
         self.keeping = Keeping(self)
         self.asking = Asking(self)
         self.browsing, self.exchange = Browsing(self), Exchange(self)
-        self.ahead = Ahead(self)
+        self.ahead, self.suggesting = Ahead(self), Suggesting(self)
         self.following: Following = Following(self)
         self._lay_out()
         self._connect()
@@ -150,6 +151,7 @@ class NasLoraDock(QWidget):
         self._closed = True
         self.hover.close()
         self.ahead.close()
+        self.suggesting.close()
         self.canvas.close()
         self._keys.release()
         self.training.close()
@@ -263,6 +265,7 @@ class NasLoraDock(QWidget):
         self.asking.use(self.session)
         self.session.labels_changed.connect(self._on_labels)
         self.browsing.use(project)
+        self.suggesting.use(project)
         self.show_class()
         self.training.set_project(project)
         self.show_counts()

@@ -21,6 +21,7 @@ from .widgets import Panel, button, counted, wrapped
 LAYER = "Annotate the image that is selected in napari's layer list, whatever opened it"
 COMPLETE = "Every object of this image is labelled: what has no label is background"
 SKIP = "This image is not to be labelled"
+SUGGEST = "Suggest next: open the image whose labels would help the model most"
 AREA = "Draw areas of this image in which every object is labelled; a click into one removes it"
 
 
@@ -33,6 +34,7 @@ class OpenPanel(Panel):
     layer_asked = Signal()
     image_chosen = Signal(str)
     unfinished_asked = Signal()
+    suggest_asked = Signal()
     area_asked = Signal()
     #: Images are to be looked for in a folder.
     relink_asked = Signal(object)
@@ -47,11 +49,13 @@ class OpenPanel(Panel):
         self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
         self.next_button = button("▶", lambda: self.step(1), "Next image")
         self.unfinished_button = button("▶▶", self.unfinished_asked.emit, "Next image that is not finished")
-        for arrow in (self.previous_button, self.next_button, self.unfinished_button):
+        self.suggest_button = button("★", self.suggest_asked.emit, SUGGEST)
+        for arrow in (self.previous_button, self.next_button, self.unfinished_button, self.suggest_button):
             arrow.setFixedWidth(34)
         self.list_button = button("", self._fold, "Show or hide the list of images", checkable=True)
         self.list_button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.add_row(self.previous_button, self.list_button, self.next_button, self.unfinished_button, wide=1)
+        arrows = (self.next_button, self.unfinished_button, self.suggest_button)
+        self.add_row(self.previous_button, self.list_button, *arrows, wide=1)
         self.list = ImageList()
         self.list.chosen.connect(self.image_chosen)
         self.list.hide()
@@ -99,6 +103,10 @@ class OpenPanel(Panel):
         self.summary.setText(progress_text(summary))
         self.summary.setToolTip(progress_details(summary))
 
+    def show_suggestion(self, name: str, why: str) -> None:
+        """Tell which image is suggested, and why; an empty name: none."""
+        self.suggest_button.setToolTip(f"{SUGGEST}\n{name}: {why}" if name else SUGGEST)
+
     def show_missing(self, names: Sequence[str]) -> None:
         """Tell which images are not at their place any more, and offer to look for them."""
         for widget in (self.missing, self.find_button):
@@ -120,8 +128,9 @@ class OpenPanel(Panel):
         self._show_name()
 
     def _enable(self, on: bool) -> None:
-        for widget in (self.previous_button, self.next_button, self.unfinished_button, self.list_button):
+        for widget in (self.previous_button, self.next_button, self.unfinished_button, self.suggest_button):
             widget.setEnabled(on)
+        self.list_button.setEnabled(on)
         for widget in (self.complete_button, self.skip_button, self.area_button, self.labels_button):
             widget.setEnabled(on)
 

@@ -37,6 +37,25 @@ class _State:
     keys: dict[Region, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A whole image as one model sees it, to ask many prompts at once.
+
+    Attributes
+    ----------
+    predictor : SamPredictor
+        With the image set.
+    learned : tuple of str
+        What the model was trained on.
+    identity : tuple of str
+        See :attr:`LivePredictor.identity`.
+    """
+
+    predictor: SamPredictor
+    learned: tuple[str, ...]
+    identity: tuple[str, str]
+
+
 class LivePredictor:
     """Answers prompts on one image, with weights that can be swapped while it works.
 
@@ -127,8 +146,7 @@ class LivePredictor:
         """Encode all of another image for later, unless it is so large that it will be seen in regions."""
         if picture.in_parts:
             return
-        state = _State(self._loaded().model, picture)
-        self._encode(state, region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape)))
+        self.look(picture)
 
     def predict(self, prompts: Prompts) -> Prediction:
         """Answer ``prompts``; ``version`` in the answer says which model it was.
@@ -166,6 +184,16 @@ class LivePredictor:
             The prompts are empty.
         """
         return self._ask(_State(self._loaded().model, picture), prompts, None)[0]
+
+    def look(self, picture: Picture) -> Look:
+        """Return what the model sees of a whole image: encoded now, or taken from the cache.
+
+        Of a large image that is a reduced picture.
+        """
+        state = _State(self._loaded().model, picture)
+        model = state.model
+        embedding = self._encode(state, region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape)))
+        return Look(_predictor(model.sam, embedding), model.learned, (model.version, model.key))
 
     def swap(self, adapter: Adapter | Path | None) -> str:
         """Change to base + ``adapter`` (None: the base alone) and return the new version.
@@ -228,6 +256,12 @@ class LivePredictor:
     def version(self) -> str:
         """The model in use: the base id, with ``+`` and the adapter's id if there is one."""
         return self.base if self._state is None else self._state.model.version
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The version of the model in use, and the fingerprint of its encoder: all that its answers depend on."""
+        model = self._loaded().model
+        return model.version, model.key
 
     @property
     def adapter(self) -> Adapter | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from naslora_trainer.files import atomic_write
+from naslora_trainer.files import atomic_write, keep_newest
 from naslora_trainer.pictures import Picture
 
 from .records import ImageEntry
@@ -66,10 +65,7 @@ class Thumbnails:
     def prune(self, most: int = MOST) -> None:
         """Remove the oldest ones when there are too many."""
         try:
-            with os.scandir(self._folder) as entries:
-                found = [(entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(".png")]
-            for _, path in sorted(found)[: max(0, len(found) - most)]:
-                os.unlink(path)
+            keep_newest(self._folder, ".png", most)
         except OSError as error:
             log.info("The thumbnails were not looked through: %s", error)
 

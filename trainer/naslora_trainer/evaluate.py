@@ -138,15 +138,30 @@ def answer_all(predictor: SamPredictor, prompts: Sequence[Prompts], learned: Seq
         return []
     if "point" not in learned:  # clicks become boxes, one object at a time
         return [answer(predictor, one, learned).mask for one in prompts]
+    chosen, _ = decode_all(predictor, prompts, learned)
+    masks = predictor.model.postprocess_masks(chosen, predictor.input_size, predictor.original_size)
+    return list((masks[:, 0] > predictor.model.mask_threshold).cpu().numpy())
+
+
+@torch.no_grad()
+def decode_all(
+    predictor: SamPredictor, prompts: Sequence[Prompts], learned: Sequence[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the logits (B, 1, h, w) of the best mask for each prompt, and the IoU (B,) that the model predicts of it.
+
+    Parameters
+    ----------
+    predictor, prompts, learned
+        As for :func:`answer_all`; at least one prompt, and ``learned`` has ``"point"`` or these are boxes.
+    """
     sam = predictor.model
     sparse = torch.cat([tokens_of(predictor, one) for one in prompts])
     several = "multimask" in learned and ambiguous(prompts[0])
     image = predictor.features + sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
     logits, quality = decode(sam.mask_decoder, image, sam.prompt_encoder.get_dense_pe(), sparse, 4 if several else 1)
     best = quality[:, 1:].argmax(dim=1) + 1 if several else quality.new_zeros(len(prompts), dtype=torch.long)
-    chosen = logits[torch.arange(len(prompts), device=logits.device), best][:, None]
-    masks = sam.postprocess_masks(chosen, predictor.input_size, predictor.original_size)
-    return list((masks[:, 0] > sam.mask_threshold).cpu().numpy())
+    each = torch.arange(len(prompts), device=logits.device)
+    return logits[each, best][:, None], quality[each, best]
 
 
 def _summary(points: list[list[tuple[float, float]]], boxes: list[tuple[float, float]], clicks: int) -> dict[str, Any]:

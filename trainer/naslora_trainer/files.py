@@ -86,6 +86,20 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def keep_newest(folder: Path, suffix: str, most: int) -> None:
+    """Remove the files of a folder whose name ends with ``suffix`` but the newest ``most``.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be read, or a file not be removed.
+    """
+    with os.scandir(folder) as entries:
+        found = [(entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(suffix)]
+    for _, path in sorted(found)[: max(0, len(found) - most)]:
+        os.unlink(path)
+
+
 def not_saved(path: Path | str, error: OSError) -> NotSavedError:
     """Return the sentence for a file that could not be written."""
     if error.errno in FULL:
