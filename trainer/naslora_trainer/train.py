@@ -25,6 +25,8 @@ from .fold import consolidate
 from .gate import Gate, peak_memory_mb
 from .gradients import Gradients, Sample
 from .network import TrainableSam
+from .seed_head import tensors_of
+from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
 
@@ -151,7 +153,18 @@ class _FineTune:
                 tensors, after = self.unfolded["tensors"], before
                 self.fold_report["kind"] = "branch"
                 self._warn(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
-        return self._adapter(tensors, gate.verdict(after))
+        verdict = gate.verdict(after)
+        self._progress("seeds", None)
+        return self._adapter(tensors, self._head(), verdict)
+
+    def _head(self) -> dict[str, Tensor]:
+        """Return the tensors of a new head that finds objects, none where it is not wanted or cannot be trained."""
+        if not self.config.seed_head:
+            return {}
+        head = learned_head(self.network, self.feed.training_images(), self.gradients.dtype, self._check_stop)
+        if head is None:
+            self._warn("The part that finds objects by itself could not be trained: its loss was not finite.")
+        return tensors_of(head) if head else {}
 
     def _train(self, gate: Gate) -> None:
         """Take the steps that are left."""
@@ -311,7 +324,7 @@ class _FineTune:
         self.kept = time.monotonic()
         self.keeping = self.kept - begun
 
-    def _adapter(self, tensors: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
+    def _adapter(self, tensors: dict[str, Tensor], head: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
             "images": self._images(),
@@ -337,7 +350,7 @@ class _FineTune:
             architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
-        adapter = Adapter(tensors, meta)
+        adapter = Adapter(tensors | head, meta)
         return compose(self.network.start, adapter) if self.network.start else adapter
 
     def _weights_optimizer(self) -> torch.optim.AdamW:
