@@ -154,13 +154,13 @@ class _FineTune:
                 self.fold_report["kind"] = "branch"
                 self._warn(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
         verdict = gate.verdict(after)
-        self._progress("seeds", None)
         return self._adapter(tensors, self._head(), verdict)
 
     def _head(self) -> dict[str, Tensor]:
         """Return the tensors of a new head that finds objects, none where it is not wanted or cannot be trained."""
         if not self.config.seed_head:
             return {}
+        self._progress("seeds", None)
         head = learned_head(self.network, self.feed.training_images(), self.gradients.dtype, self._check_stop)
         if head is None:
             self._warn("The part that finds objects by itself could not be trained: its loss was not finite.")
