@@ -73,7 +73,9 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
     return paint(masks, [mask["stability_score"] for mask in found], image.shape[:2])
 
 
-def paint(masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int, ...]) -> AutoMasks:
+def paint(
+    masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int, ...], largest_share: float = LARGEST_SHARE
+) -> AutoMasks:
     """Make one label image of masks that may overlap: the better one keeps the pixels.
 
     Parameters
@@ -84,12 +86,14 @@ def paint(masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int
         How good each is; clipped to 0..1.
     shape : tuple of int
         (H, W).
+    largest_share : float
+        Masks that cover more of the image are left out.
     """
     labels = np.zeros(shape[:2], np.int32)
     confidence: list[float] = []
     for i in np.argsort(-np.asarray(scores, float), kind="stable"):
         free = masks[i] & (labels == 0)
-        if masks[i].mean() <= LARGEST_SHARE and free.any() and free.sum() >= FREE_SHARE * masks[i].sum():
+        if masks[i].mean() <= largest_share and free.any() and free.sum() >= FREE_SHARE * masks[i].sum():
             confidence.append(float(np.clip(scores[i], 0, 1)))
             labels[free] = len(confidence)
     return AutoMasks(labels, np.array(confidence))

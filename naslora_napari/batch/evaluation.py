@@ -46,22 +46,18 @@ def evaluate_folder(
     UserError
         A file is missing, broken or of another size, or the model cannot be loaded.
     """
-    from naslora_trainer.adapter import Adapter
-    from naslora_trainer.devices import pick_device
     from naslora_trainer.evaluate import evaluate
-    from naslora_trainer.models import build, learned_prompts
 
-    from .automask import segment_image
+    from .segmenter import Segmenter
 
     labelled = [_read(*pair) for pair in paired(images, masks)]
-    chosen = None if adapter is None else Adapter.load(adapter)
-    sam, learned = build(base, chosen, pick_device(device)), learned_prompts(base, chosen)
+    model = Segmenter(base, adapter, device)
     prompted = [kind for kind in kinds if kind != "auto"]
-    result = evaluate(sam, learned, labelled, prompted, clicks) if prompted else {}
+    result = evaluate(model.sam, model.learned, labelled, prompted, clicks) if prompted else {}
     if "auto" in kinds:
         total = [Matches()] * len(THRESHOLDS)
         for image in labelled:
-            found = matches(segment_image(sam, learned, image.image).labels, image.labels)
+            found = matches(model.segment(image.image).labels, image.labels)
             total = [a + b for a, b in zip(total, found, strict=True)]
         half = total[0]
         ap = float(np.mean([m.accuracy for m in total]))

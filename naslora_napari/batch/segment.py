@@ -22,6 +22,8 @@ from .measure import read_csv, write_csv
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
 
+    from .segmenter import Segmenter
+
 TABLE = "measurements.csv"
 
 
@@ -89,6 +91,8 @@ def segment_folder(
         The folder holds no images, two images would get the same result file, the model cannot be loaded, or nothing
         can be written.
     """
+    from .segmenter import Segmenter  # here, since it takes torch
+
     folder, out = Path(folder), Path(out)
     images = list_images(folder, recursive)
     targets = _targets(folder, out, images)
@@ -97,7 +101,7 @@ def segment_folder(
     rows = read_csv(table) if resume else []
     on_event({"event": "started", "images": len(images), "out": str(out)})
     started = time.monotonic()
-    model = _Model(base, adapter, device)
+    model = Segmenter(base, adapter, device)
     for done, (path, target) in enumerate(zip(images, targets, strict=True), start=1):
         if should_stop():
             report.cancelled = True
@@ -147,7 +151,7 @@ def _targets(folder: Path, out: Path, images: list[Path]) -> list[Path]:
 
 
 def _segment_one(
-    model: _Model, path: Path, target: Path, name: str, rows: list[dict[str, Any]], resume: bool
+    model: Segmenter, path: Path, target: Path, name: str, rows: list[dict[str, Any]], resume: bool
 ) -> tuple[int, list[dict[str, Any]]]:
     """Segment one image; return its number of objects, and the rows with its own in place of earlier ones."""
     known = [row for row in rows if row["image"] == name]
@@ -162,23 +166,3 @@ def _segment_one(
         tifffile.imwrite(temporary, found.labels, compression="zlib")
     others = [row for row in rows if row["image"] != name]
     return int(found.labels.max()), others + measure_objects(name, image, found.labels, found.confidence)
-
-
-class _Model:
-    """The model that segments."""
-
-    def __init__(self, base: str, adapter: Adapter | Path | None, device: str) -> None:
-        from naslora_trainer.adapter import Adapter
-        from naslora_trainer.devices import pick_device
-        from naslora_trainer.models import build, learned_prompts
-        from naslora_trainer.native import reuse_freed_memory
-
-        reuse_freed_memory()
-        chosen = Adapter.load(adapter) if isinstance(adapter, Path) else adapter
-        self._sam = build(base, chosen, pick_device(device))
-        self._learned = learned_prompts(base, chosen)
-
-    def segment(self, rgb: np.ndarray) -> Any:
-        from .automask import segment_image
-
-        return segment_image(self._sam, self._learned, rgb)

@@ -41,9 +41,14 @@ def new_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> NewRun:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def make(**settings: object) -> Path:
-        tiny = {"method": "decoder-only", "steps": 5, "prompts_per_step": 1, "precision": "float32"} | {
+        tiny = {
+            "method": "decoder-only",
+            "steps": 5,
+            "prompts_per_step": 1,
+            "precision": "float32",
             "cache_mb": 0,
             "shown_images": 0,
+            "seed_head": False,
         }
         return project.new_run(FineTuneConfig.checked(**tiny | settings))
 

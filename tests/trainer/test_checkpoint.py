@@ -17,7 +17,15 @@ from naslora_trainer.train import finetune
 
 
 def tiny(**values: Any) -> FineTuneConfig:
-    settings = {"steps": 10, "prompts_per_step": 2, "blocks": 1, "rank": 2, "fold_tolerance": 1.0, "cache_mb": 0}
+    settings = {
+        "seed_head": False,
+        "steps": 10,
+        "prompts_per_step": 2,
+        "blocks": 1,
+        "rank": 2,
+        "fold_tolerance": 1.0,
+        "cache_mb": 0,
+    }
     return FineTuneConfig.checked(**settings | {"correction_share": 0.5, "precision": "float32"} | values)
 
 

@@ -74,7 +74,15 @@ def test_half_precision_is_summed_up_in_full(small_sam: Sam) -> None:
 
 
 def config(**values: object) -> FineTuneConfig:
-    settings = {"steps": 5, "prompts_per_step": 2, "blocks": 1, "rank": 2, "cache_mb": 0, "precision": "float32"}
+    settings = {
+        "seed_head": False,
+        "steps": 5,
+        "prompts_per_step": 2,
+        "blocks": 1,
+        "rank": 2,
+        "cache_mb": 0,
+        "precision": "float32",
+    }
     return FineTuneConfig.checked(**settings | values)
 
 

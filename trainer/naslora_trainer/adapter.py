@@ -19,7 +19,7 @@ from .files import atomic_write
 
 #: What a tensor's name begins with, and for low-rank updates the part of the model that holds the layer.
 _LOW_RANK = {"lora": "image_encoder", "decoder_lora": "mask_decoder"}
-_KINDS = (*_LOW_RANK, "branch", "decoder")
+_KINDS = (*_LOW_RANK, "branch", "decoder", "head")
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -34,7 +34,8 @@ class Adapter:
         it): the layer's weight becomes ``W0 + up @ down``. ``branch.<layer>.down`` (r x a) and
         ``branch.<layer>.kernel`` (r, r, k, k), or for a cell that is not linear ``branch.<layer>.cell.<name>``: only
         where something was kept as a branch. ``decoder.<name>``: what is added to that tensor of the mask decoder;
-        ``decoder_lora.<layer>.down``, ``.up``: a low-rank update of that layer of it.
+        ``decoder_lora.<layer>.down``, ``.up``: a low-rank update of that layer of it. ``head.<name>``: of the head that
+        finds objects (:class:`naslora_trainer.seed_head.SeedHead`), which is no part of a SAM and is not merged.
         Layers are named by their path in the image encoder.
     meta : AdapterMeta
     """

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from .errors import UserError
 
-#: Version of the file's layout.
-ADAPTER_VERSION = 1
+#: Version of the file's layout. 2 can hold a head that finds objects; older ones are read.
+ADAPTER_VERSION = 2
 #: A larger file is refused before it is read, in bytes.
 MAX_BYTES = 2 * 1024**3
 #: A larger header as well; that of a thorough search has some 100 KiB.

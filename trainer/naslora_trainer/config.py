@@ -99,6 +99,8 @@ class FineTuneConfig(BaseModel):
         Operations whose probability is lower than this after the search are dropped, 0 to 1.
     fold_tolerance : float
         Validation Dice a fold may cost before the fused branch is kept in its place, 0 to 1.
+    seed_head : bool
+        Also train the head that finds all objects without prompts (:mod:`naslora_trainer.seed_head`).
     cache_mb : int
         Memory of the frozen-prefix cache in MiB, 0 to 1000000; more goes to disk.
     validate_every : int
@@ -153,6 +155,7 @@ class FineTuneConfig(BaseModel):
     settle_share: float = Field(0.3, ge=0, lt=1)
     prune_below: float = Field(0.08, ge=0, lt=1)
     fold_tolerance: float = Field(0.005, ge=0, le=1)
+    seed_head: bool = True
     cache_mb: int = Field(1024, ge=0, le=1_000_000)
     validate_every: int = Field(0, ge=0, le=100_000)
     shown_images: int = Field(2, ge=0, le=8)

@@ -11,6 +11,7 @@ from .adapter import Adapter
 from .config import FineTuneConfig
 from .errors import UserError
 from .operations import OPERATIONS
+from .seed_head import PREFIX
 
 
 def starting_adapter(config: FineTuneConfig) -> Adapter | None:
@@ -42,7 +43,8 @@ def compose(first: Adapter, second: Adapter) -> Adapter:
     """Return the adapter that does what ``second`` does on the base with ``first`` merged into it.
 
     All that an adapter holds is added to a weight, so low-rank updates of a layer are put side by side (their ranks add
-    up) and differences are summed: exact, to rounding.
+    up) and differences are summed: exact, to rounding. A head that finds objects is that of ``second`` or none: the one
+    of ``first`` was trained on other embeddings.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def compose(first: Adapter, second: Adapter) -> Adapter:
     Adapter
         Of the base of ``first``, with what ``second`` tells of itself; ``report["start"]`` is the id of ``first``.
     """
-    tensors = dict(first.tensors)
+    tensors = {name: tensor for name, tensor in first.tensors.items() if not name.startswith(PREFIX)}
     for name, tensor in second.tensors.items():
         if name not in tensors:
             tensors[name] = tensor

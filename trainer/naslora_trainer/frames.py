@@ -52,17 +52,29 @@ def turned(array: np.ndarray, turn: int) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(array, turn % 4))
 
 
+def frame_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Return how many rows and columns of the low-resolution frame an image of ``shape`` (H, W) fills."""
+    height, width = ResizeLongestSide.get_preprocess_shape(*shape, side)
+    return max(1, round(height * LOW_RES / side)), max(1, round(width * LOW_RES / side))
+
+
+def framed(array: np.ndarray, turn: int, side: int) -> np.ndarray:
+    """Return ``(H, W)`` int32 values of an image's pixels in the low-resolution frame of a model with input size
+    ``side``: (256, 256), -1 beyond the image."""
+    values = turned(array, turn)
+    height, width = frame_shape(values.shape, side)
+    rows = ((np.arange(height) + 0.5) * values.shape[0] / height).astype(int)
+    cols = ((np.arange(width) + 0.5) * values.shape[1] / width).astype(int)
+    result = np.full((LOW_RES, LOW_RES), PADDING, np.int32)
+    result[:height, :width] = values[np.ix_(rows, cols)]
+    return result
+
+
 def frame_of(image: TrainingImage, turn: int, side: int) -> Frame:
     """Return labels and objects of ``image`` in the low-resolution frame of a model with input size ``side``."""
-    labels = turned(image.labels, turn)
-    height, width = ResizeLongestSide.get_preprocess_shape(*labels.shape, side)
-    height, width = (max(1, round(n * LOW_RES / side)) for n in (height, width))
-    rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
-    cols = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
-    framed = np.full((LOW_RES, LOW_RES), PADDING, np.int32)
-    framed[:height, :width] = labels[np.ix_(rows, cols)]
-    ids, sizes = np.unique(framed[framed > 0], return_counts=True)
-    return Frame(framed, ids[sizes >= SMALLEST_OBJECT])
+    labels = framed(image.labels, turn, side)
+    ids, sizes = np.unique(labels[labels > 0], return_counts=True)
+    return Frame(labels, ids[sizes >= SMALLEST_OBJECT])
 
 
 def input_of(sam: Sam, image: TrainingImage, turn: int) -> Tensor:

@@ -19,12 +19,14 @@ from .config import FineTuneConfig
 from .continuing import starting_adapter
 from .data import TrainingImage
 from .decoder_update import DecoderUpdate
+from .devices import autocast
 from .encoder import split
 from .fold import pointwise_part, spatial_part
 from .frames import input_of
 from .layers import AdaptedConv2d, AdaptedLinear
 from .mask_decoder import decode
 from .models import build, learned_prompts
+from .seed_head import shrunk
 from .targets import inject, replace_layer
 
 #: An image and one of its eight turns.
@@ -92,6 +94,14 @@ class TrainableSam:
             self._names[id(image)] = f"{hashlib.sha256(image.image.tobytes()).hexdigest()[:24]}-{image.image.shape[0]}"
         precision = "bf16" if torch.is_autocast_enabled(self.sam.device.type) else "f32"
         return f"{self._names[id(image)]}-{self._stem}-{precision}-{turn}"
+
+    @torch.no_grad()
+    def seen(self, image: TrainingImage, turn: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the embedding (1, 256, 64, 64) of a view, and the picture (1, 3, 256, 256) that belongs to it;
+        ``dtype`` is the precision of matrix products."""
+        with autocast(self.device, dtype):
+            embedding = self.embed([(image, turn)]).float()
+        return embedding, shrunk(input_of(self.sam, image, turn))
 
     def frozen_embed(self) -> Callable[[Sequence[View]], Tensor]:
         """Return :meth:`embed` as it is now; what is trained later does not change it."""

@@ -25,6 +25,8 @@ from .fold import consolidate
 from .gate import Gate, peak_memory_mb
 from .gradients import Gradients, Sample
 from .network import TrainableSam
+from .seed_head import tensors_of
+from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
 from .telling import Event, Telling
@@ -153,7 +155,17 @@ class _FineTune:
                 self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
         verdict = gate.verdict(after)
         self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
-        return self._adapter(tensors, verdict)
+        return self._adapter(tensors, self._head(), verdict)
+
+    def _head(self) -> dict[str, Tensor]:
+        """Return the tensors of a new head that finds objects, none where it is not wanted or cannot be trained."""
+        if not self.config.seed_head:
+            return {}
+        self.tell.progress(self.step, "seeds", None)
+        head = learned_head(self.network, self.feed.training_images(), self.gradients.dtype, self._check_stop)
+        if head is None:
+            self.tell.warning("The part that finds objects by itself could not be trained: its loss was not finite.")
+        return tensors_of(head) if head else {}
 
     def _train(self, gate: Gate) -> None:
         """Take the steps that are left."""
@@ -312,7 +324,7 @@ class _FineTune:
         self.kept = time.monotonic()
         self.keeping = self.kept - begun
 
-    def _adapter(self, tensors: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
+    def _adapter(self, tensors: dict[str, Tensor], head: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
             "images": self.tell.images,
@@ -338,7 +350,7 @@ class _FineTune:
             architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
-        adapter = Adapter(tensors, meta)
+        adapter = Adapter(tensors | head, meta)
         return compose(self.network.start, adapter) if self.network.start else adapter
 
     def _weights_optimizer(self) -> torch.optim.AdamW:

@@ -1,0 +1,63 @@
+"""From the maps of the head to objects: one seed in the middle of each, and the pixels that belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import label
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+#: Probability from which a pixel belongs to an object.
+FOREGROUND = 0.5
+#: A middle rises at least so much above the saddle to the next one, of a height of 1.
+RISE = 0.1
+#: A middle that is not even so high is none.
+LOWEST_MIDDLE = 0.25
+#: A smaller instance is noise, in pixels of the map.
+SMALLEST = 8
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Objects as the head sees them.
+
+    Attributes
+    ----------
+    labels : ndarray
+        (H, W) int32: 0 background, 1..N.
+    seeds : ndarray
+        (N, 2) int: row and column of the middle of each, inside it.
+    confidence : ndarray
+        (N,) float: mean probability that its pixels are of an object, 0 to 1.
+    """
+
+    labels: np.ndarray
+    seeds: np.ndarray
+    confidence: np.ndarray
+
+
+def find_instances(maps: np.ndarray) -> Instances:
+    """Return the objects of ``maps``.
+
+    Parameters
+    ----------
+    maps : ndarray
+        (3, H, W) float, 0 to 1: object, nearness to the middle, distance to the edge (see
+        :class:`naslora_trainer.seed_head.SeedHead`).
+    """
+    inside = maps[0] >= FOREGROUND
+    height = np.where(inside, ndimage.gaussian_filter((maps[1] + maps[2]) / 2, 1), 0)
+    middles = label(h_maxima(height, RISE).astype(bool) & (height >= LOWEST_MIDDLE))
+    labels = watershed(-height, middles, mask=inside)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept = np.flatnonzero(sizes >= SMALLEST)
+    number = np.zeros(len(sizes), np.int32)
+    number[kept] = np.arange(1, len(kept) + 1)
+    labels = number[labels]
+    index = np.arange(1, len(kept) + 1)
+    seeds = np.array(ndimage.maximum_position(height, labels, index), int).reshape(-1, 2)
+    return Instances(labels, seeds, np.atleast_1d(ndimage.mean(maps[0], labels, index)) if len(index) else np.zeros(0))

@@ -1,0 +1,150 @@
+"""All objects of an image, found by the model alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from segment_anything import SamPredictor
+from torch import Tensor
+
+from naslora_resources.registry import DEFAULT_MODEL
+from naslora_trainer.adapter import Adapter
+from naslora_trainer.answer import tokens_of
+from naslora_trainer.data import boxes_in
+from naslora_trainer.devices import pick_device
+from naslora_trainer.frames import frame_shape
+from naslora_trainer.mask_decoder import decode
+from naslora_trainer.models import build, learned_prompts
+from naslora_trainer.native import reuse_freed_memory
+from naslora_trainer.prompts import Prompts
+from naslora_trainer.seed_head import SeedHead, head_of
+
+from .automask import AutoMasks, paint, segment_image
+from .instances import Instances, find_instances
+
+#: So many prompts are answered together.
+BATCH = 16
+
+
+class Segmenter:
+    """A model that finds all objects of an image.
+
+    With an adapter that holds a head (see :mod:`naslora_trainer.seed_head`) that says where objects are, and the mask
+    decoder is asked for each of them; without one by segment-anything's mask generator.
+
+    Parameters
+    ----------
+    base : str
+        Id of the base model.
+    adapter : Adapter or Path, optional
+        Of the fine-tuned model.
+    device : str
+        See :func:`naslora_trainer.devices.pick_device`.
+
+    Attributes
+    ----------
+    sam : Sam
+        The model.
+    learned : tuple of str
+        Prompts that it was trained on.
+
+    Raises
+    ------
+    UserError
+        The model or the adapter cannot be loaded, or they do not belong together.
+    """
+
+    def __init__(self, base: str = DEFAULT_MODEL, adapter: Adapter | Path | None = None, device: str = "auto") -> None:
+        reuse_freed_memory()
+        chosen = Adapter.load(adapter) if isinstance(adapter, Path) else adapter
+        self.sam = build(base, chosen, pick_device(device))
+        self.learned = learned_prompts(base, chosen)
+        head = head_of(chosen.tensors) if chosen else None
+        self._head: SeedHead | None = head.to(self.sam.device) if head else None
+        self._predictor = SamPredictor(self.sam)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the model finds objects by itself."""
+        return self._head is not None
+
+    def segment(self, rgb: np.ndarray, quick: bool = False) -> AutoMasks:
+        """Find all objects of an image.
+
+        Parameters
+        ----------
+        rgb : ndarray
+            ``(H, W, 3)`` uint8.
+        quick : bool
+            Take the objects as the head outlines them, without asking the mask decoder. Without a head this is not
+            looked at.
+        """
+        if self._head is None:
+            return segment_image(self.sam, self.learned, rgb)
+        found = self._instances(self._head, rgb)
+        if quick:
+            order = np.argsort(-found.confidence, kind="stable")
+            number = np.zeros(len(order) + 1, np.int32)
+            number[order + 1] = np.arange(1, len(order) + 1)
+            return AutoMasks(number[found.labels], found.confidence[order])
+        masks, quality = self._asked(found)
+        return paint(masks, quality, rgb.shape[:2], largest_share=1.0)
+
+    @torch.no_grad()
+    def _instances(self, head: SeedHead, rgb: np.ndarray) -> Instances:
+        """Encode an image and return its objects as the head sees them, in pixels of the image."""
+        resized = self._predictor.transform.apply_image(rgb)
+        pixels = torch.as_tensor(resized, device=self.sam.device).permute(2, 0, 1).contiguous()[None]
+        self._predictor.set_torch_image(pixels, rgb.shape[:2])
+        maps = head(self._predictor.features, self.sam.preprocess(pixels))[0].sigmoid().cpu().numpy()
+        height, width = frame_shape(rgb.shape[:2], self.sam.image_encoder.img_size)
+        return _enlarged(find_instances(maps[:, :height, :width]), rgb.shape[:2])
+
+    @torch.no_grad()
+    def _asked(self, found: Instances) -> tuple[list[np.ndarray], list[float]]:
+        """Return the mask (H, W) bool that the mask decoder answers for each object, and its predicted quality."""
+        prompts = self._prompts(found)
+        masks: list[np.ndarray] = []
+        quality: list[float] = []
+        for start in range(0, len(prompts), BATCH):
+            logits, scores = self._answers(prompts[start : start + BATCH])
+            masks.extend((logits > self.sam.mask_threshold).cpu().numpy())
+            quality.extend(scores.tolist())
+        return masks, quality
+
+    def _answers(self, prompts: Sequence[Prompts]) -> tuple[Tensor, Tensor]:
+        """Return logits (B, H, W) and predicted quality (B,)."""
+        tokens = torch.cat([tokens_of(self._predictor, one) for one in prompts])
+        image = self._predictor.features + self.sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        image_pe = self.sam.prompt_encoder.get_dense_pe()
+        low, quality = decode(self.sam.mask_decoder, image, image_pe, tokens, 1)
+        logits = self.sam.postprocess_masks(low, self._predictor.input_size, self._predictor.original_size)
+        return logits[:, 0], quality[:, 0]
+
+    def _prompts(self, found: Instances) -> list[Prompts]:
+        """Return a box around each object, with a click in its middle where the model knows clicks."""
+        boxes = boxes_in(found.labels)
+        clicks = "point" in self.learned
+        prompts = []
+        for number, (row, col) in enumerate(found.seeds.tolist(), start=1):
+            box = Prompts(box=tuple(float(edge) for edge in boxes[number]))  # type: ignore[arg-type]
+            prompts.append(box.with_click((row, col), True) if clicks else box)
+        return prompts
+
+
+def _enlarged(found: Instances, shape: tuple[int, ...]) -> Instances:
+    """Return objects in pixels of an image of ``shape``; those that fall between its pixels are left out."""
+    rows, cols = (
+        ((np.arange(image) + 0.5) * frame / image).astype(int)
+        for image, frame in zip(shape, found.labels.shape, strict=True)
+    )
+    labels = found.labels[np.ix_(rows, cols)]
+    kept = np.array(sorted(boxes_in(labels)), int)
+    number = np.zeros(len(found.seeds) + 1, np.int32)
+    number[kept] = np.arange(1, len(kept) + 1)
+    scale = np.array(shape) / found.labels.shape
+    seeds = ((found.seeds[kept - 1] + 0.5) * scale).astype(int)
+    return Instances(number[labels], seeds, found.confidence[kept - 1])

@@ -1,0 +1,61 @@
+"""An image in, its objects out: with a head that has seen labels, and without one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from naslora_napari.batch.metrics import match
+from naslora_napari.batch.segmenter import Segmenter
+from naslora_napari.demo.measure import sample_images
+from naslora_resources.registry import DEFAULT_MODEL
+from naslora_trainer.adapter import Adapter, AdapterMeta
+from naslora_trainer.base import fingerprint
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.network import TrainableSam
+from naslora_trainer.seed_head import tensors_of
+from naslora_trainer.seed_training import train_head
+
+
+@pytest.fixture(scope="module")
+def tile() -> TrainingImage:
+    return sample_images("labelled")[0]
+
+
+@pytest.fixture(scope="module")
+def model(tile: TrainingImage) -> Segmenter:
+    """The default model with a head that has learned one tile by heart."""
+    import torch
+
+    network = TrainableSam(FineTuneConfig(method="decoder-only", precision="float32"), "cpu")
+    head = train_head([tile], lambda image, turn: network.seen(image, turn, torch.float32), 256, 8, 0)
+    assert head is not None
+    meta = AdapterMeta(
+        base=DEFAULT_MODEL, fingerprint=fingerprint(network.sam), method="decoder-only", rank=1, prompts=network.learns
+    )
+    return Segmenter(DEFAULT_MODEL, Adapter(tensors_of(head), meta), "cpu")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_it_learned_is_found(model: Segmenter, tile: TrainingImage, quick: bool) -> None:
+    found = model.segment(tile.image, quick)
+    assert found.labels.dtype == np.int32 and found.labels.shape == tile.labels.shape
+    assert np.array_equal(np.unique(found.labels), np.arange(len(found.confidence) + 1))
+    assert (np.diff(found.confidence) <= 0).all() and ((found.confidence >= 0) & (found.confidence <= 1)).all()
+    assert match(found.labels, tile.labels).f1 > 0.6
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (700, 300), (1, 1)])
+def test_any_size_is_answered_in_its_own_pixels(model: Segmenter, shape: tuple[int, int]) -> None:
+    image = np.zeros((*shape, 3), np.uint8)
+    for quick in (True, False):
+        found = model.segment(image, quick)
+        assert found.labels.shape == shape and len(found.confidence) == found.labels.max()
+
+
+def test_a_head_alone_changes_no_weight(model: Segmenter) -> None:
+    plain = Segmenter(device="cpu")  # that the mask generator then answers is in the tests of folders
+    assert model.has_head and not plain.has_head
+    weights = plain.sam.state_dict()
+    assert all((weights[name] == tensor).all() for name, tensor in model.sam.state_dict().items())

@@ -1,0 +1,178 @@
+"""The head that finds objects: its targets say nothing of what nobody labelled, its training touches nothing else."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from segment_anything.modeling import Sam
+
+from naslora_trainer.adapter import Adapter
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.continuing import compose
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.errors import UserError
+from naslora_trainer.merging import apply, merge
+from naslora_trainer.seed_head import PREFIX, head_of, new_head, tensors_of
+from naslora_trainer.seed_targets import RING, distances, seed_targets
+from naslora_trainer.seed_training import train_head
+from naslora_trainer.train import finetune
+
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
+LABELS = hnp.arrays(np.int32, SHAPES, elements=st.integers(0, 4))
+
+
+def an_image(labels: np.ndarray, complete: bool = False, **more: object) -> TrainingImage:
+    return TrainingImage("x", np.zeros((*labels.shape, 3), np.uint8), labels, complete, **more)
+
+
+def disk(complete: bool = False, **more: object) -> TrainingImage:
+    """A disk of radius 20 in 256 x 256 pixels."""
+    rows, cols = np.mgrid[:256, :256]
+    labels = ((rows - 100) ** 2 + (cols - 100) ** 2 <= 400).astype(np.int32)
+    return an_image(labels, complete, **more)
+
+
+@given(LABELS)
+def test_distances_are_normalised_for_each_object(labels: np.ndarray) -> None:
+    middle, edge = distances(labels)
+    for values in (middle, edge):
+        assert ((values >= 0) & (values <= 1)).all() and not values[labels == 0].any()
+    for number in np.unique(labels[labels > 0]):
+        own = labels == number
+        assert edge[own].max() == 1 and middle[own].max() == 1
+        assert edge[own][np.argmax(middle[own])] == 1  # the middle lies deepest inside
+        assert (edge[own] > 0).all()
+
+
+@given(LABELS, st.integers(0, 7), st.booleans())
+def test_targets_turn_with_the_image(labels: np.ndarray, turn: int, complete: bool) -> None:
+    found = seed_targets(an_image(labels, complete), turn, 256)
+    assert found.maps.shape == (3, 256, 256) and found.counts.shape == (256, 256)
+    assert found.counts[found.maps[0] > 0].all()
+    assert (found.maps[1:, found.maps[0] == 0] == 0).all()
+    assert (found.maps[0] > 0).any() == (labels > 0).any()
+
+
+def test_an_unlabelled_pixel_counts_only_where_all_is_labelled() -> None:
+    sparse = seed_targets(disk(), 0, 256)
+    outside = sparse.counts & (sparse.maps[0] == 0)
+    rows, cols = np.nonzero(outside)
+    away = np.hypot(rows - 100, cols - 100)
+    assert 0 < away.max() <= 20 + RING + 1 and not sparse.counts[200:, 200:].any()
+    assert seed_targets(disk(True), 0, 256).counts.all()
+    region = seed_targets(disk(rois=((200, 210, 230, 250),)), 0, 256)
+    assert region.counts[200:230, 210:250].all()
+    assert region.counts.sum() == sparse.counts.sum() + 30 * 40
+
+
+def test_pixels_beyond_the_image_never_count() -> None:
+    image = an_image(np.ones((128, 64), np.int32), True)
+    counts = seed_targets(image, 0, 256).counts
+    assert counts[:, :128].all() and not counts[:, 128:].any()
+
+
+def test_it_learns_to_find_disks_from_some_of_them() -> None:
+    """Half of the disks are labelled; the other half is found all the same, since it is never called background."""
+    rng = np.random.default_rng(0)
+    rows, cols = np.mgrid[:256, :256]
+    middles = [(r, c) for r in range(32, 256, 64) for c in range(32, 256, 64)]
+    labels, all_disks = np.zeros((2, 256, 256), np.int32)
+    for number, (r, c) in enumerate(middles, start=1):
+        inside = (rows - r) ** 2 + (cols - c) ** 2 < 16**2
+        all_disks[inside] = number
+        labels[inside] = number if number % 2 else 0
+    grey = (all_disks > 0) * 200 + rng.integers(0, 30, (256, 256))
+    image = TrainingImage("x", np.repeat(grey.astype(np.uint8)[..., None], 3, 2), labels)
+    picture = torch.from_numpy(image.image).permute(2, 0, 1)[None] / 127.0 - 1
+    embedding = torch.zeros(1, 256, 64, 64)
+    before = torch.get_rng_state()
+    head = train_head([image], lambda image, turn: (embedding, _turned(picture, turn)), 256, 12, 0)
+    assert head is not None and torch.equal(torch.get_rng_state(), before)
+    found = head(embedding, picture)[0, 0] > 0
+    overlap = (found.numpy() & (all_disks > 0)).sum() / (all_disks > 0).sum()
+    assert overlap > 0.95
+    again = train_head([image], lambda image, turn: (embedding, _turned(picture, turn)), 256, 12, 0)
+    assert again is not None
+    for name, tensor in tensors_of(head).items():
+        assert torch.equal(tensors_of(again)[name], tensor), name
+
+
+def _turned(picture: torch.Tensor, turn: int) -> torch.Tensor:
+    """As :func:`naslora_trainer.frames.turned`, for channels first."""
+    if turn >= 4:
+        picture = picture.transpose(2, 3)
+    return torch.rot90(picture, turn % 4, (2, 3))
+
+
+def with_head(adapter: Adapter, seed: int) -> Adapter:
+    return dataclasses.replace(adapter, tensors=adapter.tensors | tensors_of(new_head(seed)))
+
+
+@torch.no_grad()
+def test_a_file_holds_it_and_a_merged_model_does_not(random_adapter: Adapter, base_sam: Sam, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    random_adapter.save(path)
+    assert head_of(Adapter.load(path).tensors) is None
+    both = with_head(random_adapter, 3)
+    both.save(path)
+    head = head_of(Adapter.load(path).tensors)
+    assert head is not None
+    embedding, picture = torch.rand(1, 256, 64, 64), torch.rand(1, 3, 256, 256)
+    assert torch.equal(head(embedding, picture), new_head(3)(embedding, picture))
+    base = base_sam.state_dict()
+    plain, merged = merge(random_adapter, base), merge(both, base)
+    assert plain.keys() == merged.keys() and all(torch.equal(plain[name], merged[name]) for name in plain)
+    apply(copy.deepcopy(base_sam), both)
+
+
+def test_an_old_file_is_read(random_adapter: Adapter, tmp_path: Path) -> None:
+    old = dataclasses.replace(random_adapter, meta=random_adapter.meta.model_copy(update={"version": 1}))
+    old.save(tmp_path / "old.safetensors")
+    assert Adapter.load(tmp_path / "old.safetensors").meta.version == 1
+
+
+def test_a_head_of_another_kind_is_refused(random_adapter: Adapter) -> None:
+    tensors = tensors_of(new_head(0))
+    name = next(iter(tensors))
+    for wrong in ({**tensors, name: torch.zeros(3)}, {k: t for k, t in tensors.items() if k != name}):
+        with pytest.raises(UserError, match="another kind"):
+            head_of(random_adapter.tensors | wrong)
+
+
+def test_two_adapters_have_the_newer_head(random_adapter: Adapter) -> None:
+    first, second = with_head(random_adapter, 1), with_head(random_adapter, 2)
+    wanted = tensors_of(new_head(2))
+    found = compose(first, second).tensors
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    assert not any(name.startswith(PREFIX) for name in compose(first, random_adapter).tensors)
+
+
+def test_a_fine_tune_goes_on_to_the_same_head_and_prompts_are_as_without(
+    nuclei: list[TrainingImage], tmp_path: Path
+) -> None:
+    def tune(head: bool, **more: object) -> Adapter | None:
+        settings = {"method": "decoder-only", "steps": 5, "prompts_per_step": 1, "seed_head": head}
+        config = FineTuneConfig.checked(**settings, cache_mb=0, precision="float32")
+        return finetune(config, nuclei[:2], scratch=tmp_path / "features", **more)
+
+    def stop_at(stage: str) -> dict[str, object]:
+        seen: list[object] = []
+        return {"on_event": lambda e: seen.append(e.get("stage")), "should_stop": lambda: stage in seen}
+
+    with_it, without = tune(True), tune(False)
+    assert with_it is not None and without is not None and head_of(with_it.tensors) is not None
+    rest = {name: tensor for name, tensor in with_it.tensors.items() if not name.startswith(PREFIX)}
+    assert rest.keys() == without.tensors.keys()
+    assert all(torch.equal(rest[name], tensor) for name, tensor in without.tensors.items())
+    path = tmp_path / "checkpoint"
+    assert tune(True, checkpoint=path, **stop_at("seeds")) is None and path.exists()
+    again = tune(True, checkpoint=path)
+    assert again is not None and again.id == with_it.id

@@ -1,0 +1,133 @@
+"""Training of the head that finds objects, on what the fine-tuned encoder says of the labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .data import TrainingImage
+from .network import TrainableSam
+from .seed_head import SeedHead, new_head
+from .seed_targets import seed_targets
+
+#: Images in their turns that it learns from, at most: 2 MiB each for the embedding.
+MOST_VIEWS = 96
+#: Steps of the head in one step of the fine-tune, and views in each.
+STEPS_PER_STEP, VIEWS_PER_STEP = 5, 2
+#: Peak learning rate.
+LEARNING_RATE = 4e-3
+#: Weight of the distances in the loss.
+DISTANCE_WEIGHT = 4.0
+
+Embed = Callable[[TrainingImage, int], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class _View:
+    """An image in one of its turns: embedding and picture (half precision), maps, and where they count."""
+
+    embedding: Tensor
+    picture: Tensor
+    maps: Tensor
+    counts: Tensor
+
+
+def learned_head(
+    network: TrainableSam, images: Sequence[TrainingImage], dtype: torch.dtype, check_stop: Callable[[], None]
+) -> SeedHead | None:
+    """Return a head for ``network`` as it is now (see :func:`train_head`), trained as its config says.
+
+    Where the branch of a fold is kept, that is the folded encoder, whose embeddings are held near those of the branch.
+    """
+    config, side = network.config, network.sam.image_encoder.img_size
+    return train_head(images, lambda i, turn: network.seen(i, turn, dtype), side, config.steps, config.seed, check_stop)
+
+
+def train_head(
+    images: Sequence[TrainingImage],
+    embed: Embed,
+    side: int,
+    steps: int,
+    seed: int,
+    check_stop: Callable[[], None] = lambda: None,
+) -> SeedHead | None:
+    """Return a head trained on labelled images, or None where its loss does not stay finite.
+
+    The encoder is only asked, so that prompts are answered as before. Random choices come from a stream of its own.
+
+    Parameters
+    ----------
+    images : sequence of TrainingImage
+        With labelled objects.
+    embed : callable
+        Returns embedding (1, 256, h, w) and picture (1, 3, 256, 256) of an image in one of its eight turns.
+    side : int
+        Input size of the model in pixels.
+    steps : int
+        Steps of the fine-tune; the head takes :data:`STEPS_PER_STEP` times as many, which are far cheaper.
+    seed : int
+        Of the random choices.
+    check_stop : callable
+        Called before every step; what it raises ends the training.
+    """
+    rng = np.random.default_rng([seed, 1])
+    views = []
+    for index, turn in _drawn(len(images), min(max(steps, 1), MOST_VIEWS), rng):
+        check_stop()
+        views.append(_view(images[index], turn, embed, side))
+    head = new_head(seed).to(views[0].maps.device)
+    total = steps * STEPS_PER_STEP
+    optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=total + 1, pct_start=0.2)
+    for _ in range(total):
+        check_stop()
+        some = [views[k] for k in rng.choice(len(views), min(VIEWS_PER_STEP, len(views)), replace=False)]
+        loss = _loss(head, some)
+        if not torch.isfinite(loss):
+            return None
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    finite = all(bool(torch.isfinite(p).all()) for p in head.parameters())
+    return head.requires_grad_(False).eval() if finite else None
+
+
+def _drawn(images: int, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Return ``count`` different pairs of image and turn, or all there are; each image comes equally often."""
+    turns = [rng.permutation(8) for _ in range(images)]
+    pairs = [(int(i), int(turns[i][k])) for k in range(8) for i in rng.permutation(images)]
+    return pairs[:count]
+
+
+def _view(image: TrainingImage, turn: int, embed: Embed, side: int) -> _View:
+    embedding, picture = embed(image, turn)
+    targets = seed_targets(image, turn, side)
+    maps = torch.from_numpy(targets.maps).to(embedding.device)
+    counts = torch.from_numpy(targets.counts).to(embedding.device)
+    return _View(embedding[0].to(torch.bfloat16), picture[0].to(torch.bfloat16), maps, counts)
+
+
+def _loss(head: SeedHead, views: Sequence[_View]) -> Tensor:
+    """Return the loss: cross-entropy of object or not, squared error of the distances; objects and background weigh
+    the same in it."""
+    embedding = torch.stack([view.embedding for view in views]).float()
+    picture = torch.stack([view.picture for view in views]).float()
+    maps = torch.stack([view.maps for view in views])
+    counts = torch.stack([view.counts for view in views])
+    logits = head(embedding, picture)
+    inside, outside = counts & (maps[:, 0] > 0), counts & (maps[:, 0] == 0)
+    entropy = functional.binary_cross_entropy_with_logits(logits[:, 0], maps[:, 0], reduction="none")
+    error = (logits[:, 1:].sigmoid() - maps[:, 1:]).square().sum(dim=1)
+    each = entropy + DISTANCE_WEIGHT * error
+    return _mean(each, inside) + _mean(each, outside)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    return (values * where).sum() / where.sum().clamp_min(1)
