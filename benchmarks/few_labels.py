@@ -75,7 +75,9 @@ def one(data: Path, results: Path, way: str, seed: int, steps: int) -> None:
 
     reuse_freed_memory()
     images = [with_labels(image, seed, WAYS[way]) for image in read_pack(data, TARGET, labelled(TARGET, seed))]
-    config = FineTuneConfig.checked(method=METHOD, seed=seed, cache_mb=0, shown_images=0, **{**RECIPE, "steps": steps})
+    config = FineTuneConfig.checked(
+        method=METHOD, seed=seed, cache_mb=0, shown_images=0, seed_head=False, **{**RECIPE, "steps": steps}
+    )
     adapter = finetune(config, images, scratch=results / "features")
     assert adapter is not None
     judges = read_pack(data, TARGET, held_out(TARGET))

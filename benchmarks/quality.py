@@ -115,7 +115,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, steps: i
         sam, learned = load_base(RECIPE["base"]), learned_prompts(RECIPE["base"])
     else:
         config = FineTuneConfig.checked(
-            method=method, seed=seed, cache_mb=0, shown_images=0, **{**RECIPE, "steps": steps}
+            method=method, seed=seed, cache_mb=0, shown_images=0, seed_head=False, **{**RECIPE, "steps": steps}
         )
         images = read_pack(data, target, labelled(target, seed))
         adapter = finetune(config, images, scratch=results / "features")

@@ -19,6 +19,7 @@ from naslora_trainer.train import finetune
 def tiny(**values: Any) -> FineTuneConfig:
     settings = {
         "seed_head": False,
+        "shown_images": 0,
         "steps": 10,
         "prompts_per_step": 2,
         "blocks": 1,
