@@ -35,6 +35,7 @@ RECIPE: dict[str, Any] = {
     "decoder_rank": 16,
     "prompts_per_step": 6,
     "box_share": 0.4,
+    "seed_head": False,
     "cache_mb": 0,
 }
 #: What differs between the goes.
