@@ -227,7 +227,7 @@ def test_what_is_shown_while_it_trains(finetune: Tune, nuclei: list[TrainingImag
     assert adapter is not None
     told = {kind: [e for e in events if e["event"] == kind] for kind in ("sights", "architecture", "comparison")}
     first, last = told["sights"][0], told["sights"][-1]
-    assert (first["step"], last["step"]) == (0, 5) and 1 <= len(first["pictures"]) <= 2
+    assert (first["step"], last["step"]) == (1, 5) and 1 <= len(first["pictures"]) <= 2
     size = (224, 224)
     for picture in first["pictures"]:
         assert max(Image.open(io.BytesIO(base64.b64decode(picture["jpeg"]))).size) == size[0]

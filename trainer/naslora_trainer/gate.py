@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,6 @@ class Gate:
         A torch device name.
     check_stop : callable
         Called between images; may raise.
-
-    Attributes
-    ----------
-    before : dict of str to float
-        What :meth:`measure` says of the model in use.
     """
 
     def __init__(
@@ -58,12 +54,21 @@ class Gate:
     ) -> None:
         self._config, self._images, self._device, self._check_stop = config, images, device, check_stop
         self._last: Each = {}
-        self.before = self.measure(*self._in_use())
-        self._before = self._last
+        self._before: Each = {}
+
+    @cached_property
+    def before(self) -> dict[str, float]:
+        """What :meth:`measure` says of the model in use; it is measured when it is asked for the first time."""
+        found, self._before = self._measured(*self._in_use())
+        return found
 
     def measure(self, sam: Sam, learned: Sequence[str]) -> dict[str, float]:
         """Return the mean Dice after one ``click`` and for one ``box``, 0 to 1."""
-        self._last = {}
+        found, self._last = self._measured(sam, learned)
+        return found
+
+    def _measured(self, sam: Sam, learned: Sequence[str]) -> tuple[dict[str, float], Each]:
+        each: Each = {}
         with torch.no_grad():
             scores = evaluate(
                 sam,
@@ -71,9 +76,9 @@ class Gate:
                 self._images,
                 max_objects=MOST_OBJECTS,
                 on_progress=lambda *_: self._check_stop(),
-                on_object=lambda name, key, prompt, dice: self._last.update({(name, key, prompt): dice}),
+                on_object=lambda name, key, prompt, dice: each.update({(name, key, prompt): dice}),
             )
-        return {"click": scores["point"]["dice"][0], "box": scores["box"]["dice"]}
+        return {"click": scores["point"]["dice"][0], "box": scores["box"]["dice"]}, each
 
     def worst(self) -> list[dict[str, Any]]:
         """Return the objects on which the candidate that was measured last lost most against the model in use.
@@ -98,10 +103,7 @@ class Gate:
         """Measure the base model, where it is not the one in use."""
         if not self._config.compare_with:
             return self.before
-        last = self._last  # of the candidate, on which more is to be said
-        found = self.measure(build(self._config.base, None, self._device), learned_prompts(self._config.base, None))
-        self._last = last
-        return found
+        return self._measured(build(self._config.base, None, self._device), learned_prompts(self._config.base, None))[0]
 
     def _in_use(self) -> tuple[Sam, Sequence[str]]:
         config = self._config

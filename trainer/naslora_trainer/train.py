@@ -130,12 +130,9 @@ class _FineTune:
 
     def run(self) -> Adapter:
         self.tell.started()
-        resumed = self._go_on_from_checkpoint()
+        self._go_on_from_checkpoint()
         self.tell.progress(self.step, "prepare", None)
         gate = Gate(self.config, self.split.validation, self.device, self._check_stop)
-        if not resumed:
-            self.tell.metric(self.step, gate.before)
-            self._show(now=True)
         self._train(gate)
         if self.unfolded is None and self.network.to_fold():
             self._fold(gate)
@@ -190,9 +187,11 @@ class _FineTune:
             every = self.config.validate_every
             if every and self.step % every == 0 and self.step < self.config.steps:
                 self.tell.metric(self.step, gate.measure(self.network.sam, self.network.learns))
-            self._show()
             if self._checkpoint_due():
                 self._save()
+            if self.step == 1:  # not before: a person waits for the first step
+                self.tell.metric(0, gate.before)
+            self._show(now=self.step == 1)
 
     def _checkpoint_due(self) -> bool:
         """Return whether to write a checkpoint after this step; there is one before the last check."""
@@ -271,10 +270,10 @@ class _FineTune:
         self.network.fold(downs)
         self.optimizer = self._weights_optimizer()
 
-    def _go_on_from_checkpoint(self) -> bool:
-        """Go on from the checkpoint if there is one, and return whether."""
+    def _go_on_from_checkpoint(self) -> None:
+        """Go on from the checkpoint if there is one."""
         if self.checkpoint is None or not self.checkpoint.exists():
-            return False
+            return
         state = load_checkpoint(self.checkpoint, self.job)
         rest, network = state["rest"], state["network"]
         self.step, self.tell.busy, self.skipped = state["step"], rest["busy"], rest["skipped"]
@@ -294,7 +293,6 @@ class _FineTune:
         if self.alpha_optimizer:
             self.alpha_optimizer.load_state_dict(state["optimizers"]["alpha"])
         torch.set_rng_state(state["random"])
-        return True
 
     def _save(self) -> None:
         """Write a checkpoint, where one is wanted."""
