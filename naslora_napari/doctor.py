@@ -128,7 +128,7 @@ def _opengl() -> Check:
         return Check("opengl", "ok", "not looked at without a screen")
     if not any(map(find_spec, ("PySide6", "PyQt6"))):
         return Check("opengl", "ok", "not looked at without Qt")
-    command = [sys.executable, "-m", "naslora_napari.opengl"]
+    command = [sys.executable, "-m", "naslora_napari._qt.opengl"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
