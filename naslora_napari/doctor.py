@@ -6,10 +6,12 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from ctypes.util import find_library
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,8 @@ State = Literal["ok", "warn", "fail"]
 GIB = 2**30
 #: Less is warned about, in bytes: loading and fine-tuning the embedded model takes about 4 GB.
 MEMORY_NEEDED, DISK_NEEDED = 6 * GIB, 2 * GIB
+#: Less memory of a GPU is warned about, in bytes; a training halves what is computed together before it gives up.
+GPU_NEEDED = 2 * GIB
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Check:
 
 def examine() -> list[Check]:
     """Look at everything; a check that breaks is a failed check, never an exception."""
-    checks: list[Callable[[], Check]] = [_python, _torch, _napari, _qt, _display, _memory, _disk, _weights, _cache]
+    checks: list[Callable[[], Check]] = [
+        _python, _torch, _gpu, _napari, _qt, _display, _opengl, _memory, _disk, _weights, _models, _cache,
+    ]  # fmt: skip
     return [_safely(check) for check in checks]
 
 
@@ -57,10 +63,34 @@ def _torch() -> Check:
 
     from naslora_trainer.devices import pick_device
 
-    device = pick_device("auto")
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
-    advice = "" if device != "cpu" else "A fine-tune takes minutes on the CPU; with a GPU, seconds."
-    return Check("torch", "ok", f"{torch.__version__}, device {device} ({name})", advice)
+    return Check("torch", "ok", f"{torch.__version__}, device {pick_device()}, {torch.get_num_threads()} threads")
+
+
+def _gpu() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        found = f"{torch.cuda.get_device_name()}, {free / GIB:.1f} of {total / GIB:.1f} GB free"
+        if free < GPU_NEEDED:
+            return Check("gpu", "warn", found, "Close other programs that use it, or train with --device cpu.")
+        return Check("gpu", "ok", found)
+    if torch.backends.mps.is_available():
+        return Check("gpu", "ok", "Apple, by way of MPS")
+    slower = "Without a GPU a fine-tune takes minutes and not seconds; everything works."
+    if shutil.which("nvidia-smi") is None:
+        return Check("gpu", "ok", "none was found", slower)
+    if torch.version.cuda is None:
+        found, way_out = (
+            "one of NVIDIA, but torch is built for the CPU",
+            "install torch for CUDA (pytorch.org)",
+        )
+    else:
+        found, way_out = (
+            "one of NVIDIA, but torch cannot use it",
+            "renew its driver; 'nvidia-smi' must list it",
+        )
+    return Check("gpu", "warn", found, f"To use it, {way_out}. {slower}")
 
 
 def _napari() -> Check:
@@ -83,10 +113,30 @@ def _display() -> Check:
     missing = [name for name in ("GL", "EGL", "xcb-icccm", "xcb-keysyms", "xkbcommon-x11") if not find_library(name)]
     if missing:
         return Check("display", "fail", f"missing libraries: {', '.join(missing)}", "Run: make setup, or install them.")
-    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+    if _has_screen():
         return Check("display", "ok", "a screen is there")
     advice = "The window needs a screen; the command line and 'naslora demo --headless' do not."
     return Check("display", "warn", "there is no screen", advice)
+
+
+def _has_screen() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _opengl() -> Check:
+    if sys.platform.startswith("linux") and not _has_screen():
+        return Check("opengl", "ok", "not looked at without a screen")
+    if not any(map(find_spec, ("PySide6", "PyQt6"))):
+        return Check("opengl", "ok", "not looked at without Qt")
+    command = [sys.executable, "-m", "naslora_napari._qt.opengl"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return Check("opengl", "fail", why, "The window needs OpenGL 2.1: renew the driver of the graphics card.")
+    renderer, version = (done.stdout.splitlines() + ["", ""])[:2]
+    in_software = any(name in renderer.lower() for name in ("llvmpipe", "softpipe", "swrast", "software"))
+    advice = "The processor draws the window, which is slow for large images: renew the graphics driver."
+    return Check("opengl", "warn" if in_software else "ok", f"{version}, {renderer}", advice if in_software else "")
 
 
 def _memory() -> Check:
@@ -116,11 +166,33 @@ def _weights() -> Check:
     return Check("weights", "ok", f"{DEFAULT_MODEL}, SHA-256 checked")
 
 
-def _cache() -> Check:
-    import platformdirs
+def _models() -> Check:
+    """Say which models of the registry were downloaded; their checksums are compared whenever one is used."""
+    from naslora_resources.registry import models
 
-    folder = Path(platformdirs.user_cache_dir("naslora-napari"))
+    folder = _cache_folder() / "models"
+    there: list[str] = []
+    broken: list[str] = []
+    for entry in (entry for entry in models().values() if entry.source == "download"):
+        file = folder / f"{entry.id}.pth"
+        if file.is_file():
+            (there if file.stat().st_size == entry.size_bytes else broken).append(entry.id)
+    if broken:
+        return Check("models", "warn", f"incomplete: {', '.join(broken)}", f"Delete them in {folder}.")
+    return Check("models", "ok", f"downloaded: {', '.join(there) or 'none, and none is needed'}")
+
+
+def _cache() -> Check:
+    folder = _cache_folder()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(nearest, os.W_OK):
         return Check("cache", "warn", f"{folder} cannot be written", "Downloaded models cannot be kept there.")
-    return Check("cache", "ok", str(folder))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    advice = "Delete it when you need the space; models are downloaded again when asked for." if size > GIB else ""
+    return Check("cache", "ok", f"{folder}, {size / GIB:.1f} GB", advice)
+
+
+def _cache_folder() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("naslora-napari"))
