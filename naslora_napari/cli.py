@@ -15,11 +15,11 @@ from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.errors import UserError
 
 from .cli_adapters import adapters
+from .cli_batch import segment
 from .cli_labels import export_labels, import_labels
 from .cli_suggest import suggest
 from .cli_training import adopt, finetune
 from .console import Json
-from .console import follow as _follow
 from .console import say as _say
 from .console import show as _print
 
@@ -143,56 +143,7 @@ def evaluate(
     _print(result, as_json, json.dumps(result, indent=2))
 
 
-@app.command()
-def segment(
-    folder: Annotated[Path, typer.Argument(help="folder of images")],
-    out: Annotated[Path, typer.Option(help="folder for label images and measurements")],
-    adapter: Adapter = None,
-    base: Base = DEFAULT_MODEL,
-    device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="keep what is there already")] = False,
-    measure: Annotated[Path | None, typer.Option(help="table of objects (default: OUT/measurements.csv)")] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", help="sub-folders too")] = False,
-    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
-    as_json: Json = False,
-) -> None:
-    """Segment all images of a folder."""
-    if child:
-        sys.exit(_segment_as_child(folder, out, adapter, base, device, resume, measure, recursive))
-    from .batch import segment_folder
-
-    follow = _follow(as_json)
-    report = segment_folder(
-        folder, out, adapter, base, device, follow, resume=resume, measure=measure, recursive=recursive
-    )
-    _say(f"{report.objects} objects in {report.images} images: {report.out}")
-    if report.failed:
-        _say("\n".join(f"Not segmented: {name}. {why}" for name, why in report.failed))
-        raise typer.Exit(1)
-
-
-def _segment_as_child(folder: Path, out: Path, adapter: Path | None, base: str, device: str, *options: Any) -> int:
-    """Run as the child of a window: low priority, events on standard output, stopped by its parent."""
-    from naslora_trainer.child import StopRequest, lower_priority, take_stdout
-    from naslora_trainer.events import EventWriter, error_event
-
-    lower_priority()
-    stop = StopRequest()
-    events = take_stdout()
-    stop.listen()
-    resume, measure, recursive = options
-    with EventWriter(events, None) as emit:
-        try:
-            from .batch import segment_folder
-
-            segment_folder(folder, out, adapter, base, device, emit, stop, resume, measure, recursive)
-        except Exception as error:
-            import traceback
-
-            traceback.print_exc()
-            emit(error_event(error, "The segmentation"))
-            return 1
-    return 0
+app.command()(segment)
 
 
 @app.command("merge")

@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import Signal
 
+from ..batch.pace import pace_text
 from .widgets import Bar, Panel, button, wrapped
 
 
@@ -14,38 +15,58 @@ class BatchPanel(Panel):
 
     asked = Signal()
     cancelled = Signal()
+    paused = Signal(bool)
     result_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__("4  Segment a folder")
         self.run_button = button("Segment a folder…", self.asked.emit, "Masks and measurements of every image in it")
+        self.pause_button = button("Pause", self._pause, "Finish the image at hand and rest")
         self.cancel_button = button("Cancel", self.cancelled.emit)
         self.open_button = button("Look at the result", self.result_asked.emit)
         self.progress = Bar()
+        self._resting, self._place = False, ""
         self.status = wrapped()
         self.add(self.run_button)
-        self.add_row(self.progress, self.cancel_button, wide=0)
+        self.add_row(self.progress, self.pause_button, self.cancel_button, wide=0)
         self.add(self.status, self.open_button)
-        for widget in (self.progress, self.cancel_button, self.open_button, self.status):
+        for widget in (self.progress, self.pause_button, self.cancel_button, self.open_button, self.status):
             widget.hide()
 
     def show_running(self, running: bool) -> None:
         """Show or hide progress and cancel."""
         self.run_button.setEnabled(not running)
         self.progress.setVisible(running)
+        self.pause_button.setVisible(running)
         self.cancel_button.setVisible(running)
+        self._show_paused(False)
         self.status.setVisible(True)
         if running:
             self.open_button.hide()
             self.progress.wait()
-            self.status.setText("Loading the model…")
+            self._place = "Loading the model…"
+            self._show_place()
 
     def show_event(self, event: dict[str, Any]) -> None:
         """Show one event of the process."""
         if event["event"] == "progress":
             self.progress.show_part(int(event["step"]), int(event["steps"]))
-            self.status.setText(f"{event['step']} of {event['steps']}: {event.get('name', '')}")
+            place = f"{event['step']} of {event['steps']}: {event.get('name', '')}"
+            self._place = "\n".join(filter(None, (place, pace_text(event))))
+            self._show_place()
         elif event["event"] == "result":
             failed = event.get("failed") or []
             broken = f"; {len(failed)} could not be read" if failed else ""
             self.status.setText(f"{event['objects']} objects in {event['images']} images{broken}.")
+
+    def _pause(self) -> None:
+        self._show_paused(not self._resting)
+        self._show_place()
+        self.paused.emit(self._resting)
+
+    def _show_paused(self, resting: bool) -> None:
+        self._resting = resting
+        self.pause_button.setText("Go on" if resting else "Pause")
+
+    def _show_place(self) -> None:
+        self.status.setText(f"{self._place}\nPaused." if self._resting else self._place)

@@ -46,6 +46,7 @@ class Batching(QObject):
         self._polling = Polling(self, self._on_event)
         panel.asked.connect(self._ask)
         panel.cancelled.connect(self._polling.cancel)
+        panel.paused.connect(self._polling.pause)
         panel.result_asked.connect(self.show_result)
 
     @property

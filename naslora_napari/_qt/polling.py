@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from ..jobs import DaskJob, RunJob
+from ..jobs import DaskJob, Job, RunJob
 from ..jobs.following import AnyJob, Trains
 from ..jobs.stream import LAST
 
@@ -63,6 +63,11 @@ class Polling(QObject):
         """Ask the job to stop."""
         if self.job is not None:
             self.job.cancel()
+
+    def pause(self, paused: bool) -> None:
+        """Ask the job to rest, or to go on; a training does not."""
+        if isinstance(self.job, Job):
+            self.job.pause(paused)
 
     def let_go(self) -> None:
         """Stop polling; a training goes on without this program."""

@@ -1,30 +1,57 @@
-"""One row per object."""
+"""One row per object, one per image."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from pathlib import Path
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from skimage.measure import regionprops_table
 
-from naslora_trainer.files import saving
-
+#: Images have at most so many channels.
+MOST_CHANNELS = 4
 #: Properties of scikit-image, in pixels.
-PROPERTIES = ("label", "area", "centroid", "bbox", "eccentricity", "solidity", "intensity_mean")
+PROPERTIES = (
+    "label", "area", "perimeter", "centroid", "bbox", "axis_major_length", "axis_minor_length", "orientation",
+    "equivalent_diameter_area", "feret_diameter_max", "eccentricity", "solidity", "extent", "euler_number",
+    "intensity_mean", "intensity_min", "intensity_max", "intensity_std",
+)  # fmt: skip
+#: Those that are lengths or areas, with the name they have in micrometres. The perimeter needs square pixels.
+PHYSICAL = {
+    "area": "area_um2", "centroid-0": "centroid_row_um", "centroid-1": "centroid_col_um",
+    "axis_major_length": "axis_major_length_um", "axis_minor_length": "axis_minor_length_um",
+    "equivalent_diameter_area": "equivalent_diameter_um", "feret_diameter_max": "feret_diameter_max_um",
+    "perimeter": "perimeter_um",
+}  # fmt: skip
+CHANNELS = tuple(f"intensity_{what}_{c}" for c in range(1, MOST_CHANNELS + 1) for what in ("mean", "std", "min", "max"))
+#: Columns that are text.
+TEXTS = ("image", "class")
 COLUMNS = (
-    "image", "label", "area", "centroid_row", "centroid_col", "bbox_row0", "bbox_col0", "bbox_row1", "bbox_col1",
-    "eccentricity", "solidity", "intensity_mean", "touches_border", "confidence",
+    "image", "label", "class", "confidence", "touches_border", "area", "perimeter", "centroid_row", "centroid_col",
+    "bbox_row0", "bbox_col0", "bbox_row1", "bbox_col1", "axis_major_length", "axis_minor_length", "orientation",
+    "equivalent_diameter", "feret_diameter_max", "eccentricity", "solidity", "extent", "euler_number",
+    "pixel_height_um", "pixel_width_um", *PHYSICAL.values(), "intensity_mean", *CHANNELS,
+)  # fmt: skip
+SUMMARY = (
+    "image", "status", "reason", "objects", "touching_border", "covered", "area_mean", "area_median", "confidence_mean",
+    "confidence_min", "pixel_height_um", "pixel_width_um", "rows", "cols",
 )  # fmt: skip
 _NAMES = {
     "centroid-0": "centroid_row", "centroid-1": "centroid_col",
     "bbox-0": "bbox_row0", "bbox-1": "bbox_col0", "bbox-2": "bbox_row1", "bbox-3": "bbox_col1",
+    "equivalent_diameter_area": "equivalent_diameter",
 }  # fmt: skip
 
 
-def measure(name: str, image: np.ndarray, labels: np.ndarray, confidence: np.ndarray) -> list[dict[str, Any]]:
+def measure(
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    confidence: np.ndarray,
+    pixel_um: tuple[float, float] | None = None,
+    classes: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
     """Return a row for each object of one image.
 
     Parameters
@@ -32,47 +59,79 @@ def measure(name: str, image: np.ndarray, labels: np.ndarray, confidence: np.nda
     name : str
         Of the image.
     image : ndarray
-        (H, W) or (H, W, C): ``intensity_mean`` is its mean over channels, in its own units.
+        (H, W) or (H, W, C): intensities are in its own units, those of channels beyond C None; ``intensity_mean`` is
+        the mean over channels.
     labels : ndarray
         (H, W) int32, 1..N.
     confidence : ndarray
         (N,) float.
+    pixel_um : (float, float), optional
+        Height and width of a pixel in micrometres; without them the physical columns are None.
+    classes : sequence of str, optional
+        The class of each of the N objects.
     """
-    gray = image.astype(float).mean(axis=2) if image.ndim == 3 else image.astype(float)
-    table = regionprops_table(labels, gray, properties=PROPERTIES)
-    columns = {_NAMES.get(key, key): values for key, values in table.items()}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    channels = (image if image.ndim == 3 else image[..., None])[..., :MOST_CHANNELS]
+    columns = _properties(labels, channels)
+    if pixel_um is not None:
+        columns |= _physical(labels, pixel_um)
     height, width = labels.shape
-    for row in rows:
-        row["image"] = name
-        row["confidence"] = round(float(confidence[int(row["label"]) - 1]), 4)
-        touches = row["bbox_row0"] == 0 or row["bbox_col0"] == 0
-        row["touches_border"] = int(touches or row["bbox_row1"] == height or row["bbox_col1"] == width)
-    return rows
+    edges = (columns["bbox_row0"] == 0) | (columns["bbox_col0"] == 0)
+    edges |= (columns["bbox_row1"] == height) | (columns["bbox_col1"] == width)
+    columns["touches_border"] = edges.astype(int)
+    columns["confidence"] = np.asarray(confidence, float)[columns["label"] - 1]
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    fixed = dict.fromkeys(COLUMNS) | {"image": name} | _sides(pixel_um)
+    return [fixed | {"class": classes[row["label"] - 1] if classes else ""} | row for row in rows]
 
 
-def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows to a CSV file, atomically.
+def summarise(
+    name: str, rows: list[dict[str, Any]], shape: tuple[int, ...], pixel_um: tuple[float, float] | None
+) -> dict[str, Any]:
+    """Return the row of an image of ``shape`` (H, W) in the summary, of the rows of its objects.
 
-    Raises
-    ------
-    UserError
-        The file cannot be written.
+    ``covered`` is the share of pixels in objects; areas are in pixels.
     """
-    with saving(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows({key: _short(row[key]) for key in COLUMNS} for row in rows)
+    areas = [float(row["area"]) for row in rows]
+    confidence = [float(row["confidence"]) for row in rows]
+    found: dict[str, Any] = {
+        "image": name,
+        "status": "done",
+        "objects": len(rows),
+        "touching_border": sum(int(row["touches_border"]) for row in rows),
+        "covered": sum(areas) / max(1, shape[0] * shape[1]),
+        "rows": shape[0],
+        "cols": shape[1],
+    }
+    if rows:
+        found |= {"area_mean": float(np.mean(areas)), "area_median": float(np.median(areas))}
+        found |= {"confidence_mean": float(np.mean(confidence)), "confidence_min": min(confidence)}
+    return found | _sides(pixel_um)
 
 
-def read_csv(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of :func:`write_csv`, as text; none if it is missing or of another kind."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        return list(reader) if tuple(reader.fieldnames or ()) == COLUMNS else []
+def _properties(labels: np.ndarray, channels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns in pixels and in the units of the image."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of hulls of objects of a few pixels
+        table = regionprops_table(labels, channels.astype(float), properties=PROPERTIES)
+    means = [table[f"intensity_mean-{c}"] for c in range(channels.shape[2])]
+    columns = {_NAMES.get(key, key): values for key, values in table.items() if not key.startswith("intensity")}
+    for key, values in table.items():
+        what, dash, channel = key.partition("-")
+        if what.startswith("intensity") and dash:
+            columns[f"{what}_{int(channel) + 1}"] = values
+    columns["intensity_mean"] = np.mean(means, axis=0)
+    return columns
 
 
-def _short(value: Any) -> Any:
-    return round(float(value), 4) if isinstance(value, float | np.floating) else value
+def _physical(labels: np.ndarray, pixel_um: tuple[float, float]) -> dict[str, np.ndarray]:
+    """Return the columns in micrometres."""
+    square = pixel_um[0] == pixel_um[1]
+    wanted = dict.fromkeys(key.partition("-")[0] for key in PHYSICAL if square or key != "perimeter")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = regionprops_table(labels, properties=tuple(wanted), spacing=pixel_um)
+    return {PHYSICAL[key]: values for key, values in table.items()}
+
+
+def _sides(pixel_um: tuple[float, float] | None) -> dict[str, Any]:
+    return dict(zip(("pixel_height_um", "pixel_width_um"), pixel_um or (None, None), strict=True))

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import tifffile
-
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.errors import UserError
-from naslora_trainer.files import saving
-from naslora_trainer.images import list_images, read_image, read_labels, to_rgb8
+from naslora_trainer.files import not_saved
+from naslora_trainer.images import list_images
 
-from .measure import measure as measure_objects
-from .measure import read_csv, write_csv
+from .ledger import LEDGER, Entry, Ledger
+from .measure import COLUMNS, SUMMARY, TEXTS
+from .pace import Gate, Pace
+from .results import Wanted, write_coco
+from .table import PARQUET, Table, check_parquet, write_parquet
+from .work import Model, Outcome, Task, in_threads
 
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
 
-    from .segmenter import Segmenter
-
-TABLE = "measurements.csv"
+TABLE, SUMMARIES = "measurements.csv", "summary.csv"
+Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -34,7 +33,7 @@ class BatchReport:
     Attributes
     ----------
     images, objects : int
-        How many were segmented, and found.
+        How many were segmented, and found, earlier runs that were resumed included.
     failed : list of (str, str)
         Images that could not be, and why.
     cancelled : bool
@@ -56,15 +55,19 @@ def segment_folder(
     adapter: Adapter | Path | None = None,
     base: str = DEFAULT_MODEL,
     device: str = "auto",
-    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    on_event: Emit = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
     resume: bool = False,
     measure: Path | None = None,
     recursive: bool = False,
+    is_paused: Callable[[], bool] = lambda: False,
+    format: str = "tiff",
+    extras: Sequence[str] = (),
 ) -> BatchReport:
-    """Write a label image ``OUT/<name>.tif`` (int32) for each image of ``folder``, and one table of all objects.
+    """Write a label image ``OUT/<name>`` for each image of ``folder``, a table of all objects and a summary of images.
 
-    A broken image is reported and does not stop the rest. Every file is written atomically.
+    A broken image is reported and does not stop the rest. Every file is written atomically; the table grows image by
+    image, and ``OUT/segmented.jsonl`` says which ones are in it.
 
     Parameters
     ----------
@@ -77,13 +80,19 @@ def segment_folder(
     on_event : callable
         Gets ``started``, ``progress``, ``warning`` and ``result`` events.
     should_stop : callable
-        Asked before every image.
+        Asked before every image; may be asked from any thread.
     resume : bool
-        Keep label images that are there already.
+        Keep what was segmented already with this model and these settings, of images that have not changed since.
     measure : Path, optional
-        The table; ``OUT/measurements.csv`` by default.
+        The table; ``OUT/measurements.csv`` by default. One that ends in ``.parquet`` is made of that one at the end.
     recursive : bool
         Look in sub-folders too; the results mirror them.
+    is_paused : callable
+        No image is begun while it is true; may be asked from any thread.
+    format : str
+        Of label images: ``tiff`` (int32) or ``png`` (uint16).
+    extras : sequence of str
+        What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all).
 
     Raises
     ------
@@ -91,37 +100,46 @@ def segment_folder(
         The folder holds no images, two images would get the same result file, the model cannot be loaded, or nothing
         can be written.
     """
-    from .segmenter import Segmenter  # here, since it takes torch
+    from naslora_trainer.adapter import Adapter
 
     folder, out = Path(folder), Path(out)
-    images = list_images(folder, recursive)
-    targets = _targets(folder, out, images)
-    table = measure or out / TABLE
+    wanted = Wanted(out, format, tuple(sorted(set(extras))))
+    tasks = _tasks(folder, wanted, recursive)
+    model = Model(base, Adapter.load(adapter) if isinstance(adapter, Path) else adapter, device)
+    books = _Books(wanted, measure or out / TABLE, _settings(model, wanted))
+    gate = Gate(should_stop, is_paused)
     report = BatchReport(out)
-    rows = read_csv(table) if resume else []
-    on_event({"event": "started", "images": len(images), "out": str(out)})
-    started = time.monotonic()
-    model = Segmenter(base, adapter, device)
-    for done, (path, target) in enumerate(zip(images, targets, strict=True), start=1):
-        if should_stop():
-            report.cancelled = True
-            break
-        name = path.relative_to(folder).as_posix()
+    on_event({"event": "started", "images": len(tasks), "out": str(out)})
+    done = books.start(tasks, resume, on_event)
+    for task in tasks:
+        report.images += task.name in done
+        report.objects += done.get(task.name, 0)
+    todo = [task for task in tasks if task.name not in done]
+    pace = Pace(len(tasks), len(tasks) - len(todo), gate)
+    if todo and not should_stop():
+        outcomes = in_threads(gate.let_through(todo), model.load(), wanted)
         try:
-            count, rows = _segment_one(model, path, target, name, rows, resume)
-            report.images += 1
-            report.objects += count
-        except UserError as error:
-            count = 0
-            report.failed.append((name, str(error)))
-            on_event({"event": "warning", "message": str(error)})
-        write_csv(table, rows)
-        left = (time.monotonic() - started) / done * (len(images) - done)
-        on_event(
-            {"event": "progress", "step": done, "steps": len(images), "name": name, "objects": count, "eta_s": left}
-        )
+            for outcome in outcomes:
+                books.add(outcome)
+                _count(report, outcome, on_event)
+                on_event(pace.event(outcome.name, len(outcome.rows)))
+                if should_stop():
+                    break
+        finally:
+            outcomes.close()
+    report.cancelled = pace.done < pace.images
+    books.close(tasks)
     on_event(_result(report))
     return report
+
+
+def _count(report: BatchReport, outcome: Outcome, on_event: Emit) -> None:
+    if outcome.error:
+        report.failed.append((outcome.name, outcome.error))
+        on_event({"event": "warning", "message": outcome.error})
+    else:
+        report.images += 1
+        report.objects += len(outcome.rows)
 
 
 def _result(report: BatchReport) -> dict[str, Any]:
@@ -135,34 +153,96 @@ def _result(report: BatchReport) -> dict[str, Any]:
     }
 
 
-def _targets(folder: Path, out: Path, images: list[Path]) -> list[Path]:
-    """Return where each label image goes; two images may not share one."""
-    targets = [out / path.relative_to(folder).with_suffix(".tif") for path in images]
-    seen: dict[str, Path] = {}
-    for path, target in zip(images, targets, strict=True):
-        other = seen.setdefault(str(target).casefold(), path)
-        if other is not path:
+def _settings(model: Model, wanted: Wanted) -> dict[str, Any]:
+    """Return what decides about results: another model or other files have to be made anew."""
+    adapter = "" if model.adapter is None else model.adapter.id
+    return {"base": model.base, "adapter": adapter, "format": wanted.format, "extras": list(wanted.extras)}
+
+
+def _tasks(folder: Path, wanted: Wanted, recursive: bool) -> list[Task]:
+    """Return the images of a folder, without results that lie in it; no two may share a result, nor be overwritten."""
+    images, out = list_images(folder, recursive), wanted.out.resolve()
+    inside = out != folder.resolve()
+    tasks = [
+        Task(path, path.relative_to(folder).as_posix())
+        for path in images
+        if not (inside and path.resolve().is_relative_to(out))
+    ]
+    if not tasks:
+        raise UserError(f"The folder {folder} holds no images but the results in {wanted.out}.")
+    seen: dict[str, Task] = {}
+    for task in tasks:
+        target = wanted.labels_of(task.name)
+        other = seen.setdefault(str(target).casefold(), task)
+        if other is not task:
             raise UserError(
-                f"{other.name} and {path.name} would both be written to {target.name}.", "Rename one of them."
+                f"{other.name} and {task.name} would both be written to {target.name}.", "Rename one of them."
             )
-        if target == path:
-            raise UserError(f"The result of {path.name} would overwrite it.", "Choose another folder for the results.")
-    return targets
+        if task.path in wanted.files_of(task.name):
+            raise UserError(f"The result of {task.name} would overwrite it.", "Choose another folder for the results.")
+    return tasks
 
 
-def _segment_one(
-    model: Segmenter, path: Path, target: Path, name: str, rows: list[dict[str, Any]], resume: bool
-) -> tuple[int, list[dict[str, Any]]]:
-    """Segment one image; return its number of objects, and the rows with its own in place of earlier ones."""
-    known = [row for row in rows if row["image"] == name]
-    if resume and target.is_file():
-        count = len(np.unique(read_labels(target))) - 1
-        if count == len(known):
-            return count, rows
-    image = read_image(path)
-    found = model.segment(to_rgb8(image))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with saving(target) as temporary:
-        tifffile.imwrite(temporary, found.labels, compression="zlib")
-    others = [row for row in rows if row["image"] != name]
-    return int(found.labels.max()), others + measure_objects(name, image, found.labels, found.confidence)
+class _Books:
+    """The tables and the ledger of a run. An image is in the ledger last, so that what is there holds."""
+
+    def __init__(self, wanted: Wanted, measure: Path, settings: dict[str, Any]) -> None:
+        self._wanted = wanted
+        self._parquet = measure if measure.suffix.lower() == PARQUET else None
+        if self._parquet is not None:
+            check_parquet()
+        self._table = Table(wanted.out / TABLE if self._parquet else measure, COLUMNS)
+        self._ledger = Ledger(wanted.out / LEDGER, settings)
+
+    def start(self, tasks: list[Task], resume: bool, on_event: Emit) -> dict[str, int]:
+        """Keep what holds where the run is resumed, drop the rest; return how many objects each kept image has."""
+        for path in (self._table.path, self._wanted.out / LEDGER):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise not_saved(path, error) from error
+        kept: dict[str, int] = {}
+        if resume and self._ledger.path.exists() and not self._ledger.same_settings:
+            message = "What is there was segmented with another model or other settings; it is done again."
+            on_event({"event": "warning", "message": message})
+        elif resume:
+            known, rows = {task.name: task for task in tasks}, self._table.count("image")
+            for entry in self._ledger.entries():
+                if self._holds(entry, known, rows[entry["name"]]):
+                    kept[entry["name"]] = entry["objects"]
+        self._ledger.start(lambda entry: entry["name"] in kept and "error" not in entry)
+        self._table.start(lambda row: row["image"] in kept)
+        return kept
+
+    def _holds(self, entry: Entry, known: dict[str, Task], rows: int) -> bool:
+        task = known.get(entry["name"])
+        if task is None or "error" in entry or entry.get("objects") != rows:
+            return False
+        try:
+            sizes = [path.stat().st_size for path in self._wanted.files_of(task.name)]
+            return entry.get("stamp") == task.stamp() and entry.get("sizes") == sizes
+        except OSError:
+            return False
+
+    def add(self, outcome: Outcome) -> None:
+        """Note an image."""
+        self._table.append(outcome.rows)
+        self._ledger.add(outcome.entry)
+
+    def close(self, tasks: list[Task]) -> None:
+        """Write what is made of all images."""
+        summary = Table(self._wanted.out / SUMMARIES, SUMMARY)
+        summary.replace(_summary(entry) for entry in self._ledger.entries())
+        if self._parquet is not None:
+            write_parquet(self._table, self._parquet, TEXTS)
+        if "coco" in self._wanted.extras:
+            paths = {task.name: task.path for task in tasks}
+            done = (entry["name"] for entry in self._ledger.entries() if "error" not in entry)
+            write_coco(self._wanted, ((name, paths[name]) for name in done if name in paths))
+
+
+def _summary(entry: Entry) -> dict[str, Any]:
+    if "error" in entry:
+        return {"image": entry["name"], "status": "failed", "reason": entry["error"]}
+    found = entry.get("summary")
+    return found if isinstance(found, dict) else {"image": entry["name"], "status": "done"}

@@ -137,6 +137,10 @@ class Job:
         self._cancelling.set()
         _thread(self._stop, grace_s)
 
+    def pause(self, paused: bool) -> None:
+        """Ask the child to rest, or to go on; one that does not know the word goes on."""
+        self._tell(b"pause\n" if paused else b"resume\n")
+
     def kill(self) -> None:
         """End the child at once; it counts as cancelled."""
         if self._process is not None and self.running:
@@ -177,14 +181,19 @@ class Job:
 
     def _stop(self, grace_s: float) -> None:
         process = self._process
-        assert process is not None and process.stdin is not None
-        with suppress(OSError, ValueError):
-            os.write(process.stdin.fileno(), b"stop\n")
+        assert process is not None
+        self._tell(b"stop\n")
         for harder in (process.terminate, process.kill):
             if self._finished.wait(grace_s):
                 return
             with suppress(OSError):
                 harder()
+
+    def _tell(self, line: bytes) -> None:
+        """Write a line to the child; nothing where it is gone."""
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError, ValueError):
+                os.write(self._process.stdin.fileno(), line)
 
 
 def _read_log(pipe: IO[bytes], log: Log) -> None:

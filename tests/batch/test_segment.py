@@ -11,7 +11,8 @@ from segment_anything.modeling import Sam
 
 from naslora_napari.batch import segment_folder
 from naslora_napari.batch.automask import paint, segment_image
-from naslora_napari.batch.measure import COLUMNS, read_csv
+from naslora_napari.batch.measure import COLUMNS
+from naslora_napari.batch.table import Table
 from naslora_resources.samples import sample_folder
 from naslora_trainer.errors import UserError
 from naslora_trainer.images import list_images, read_image
@@ -34,7 +35,7 @@ def test_a_folder_with_a_broken_image(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     report = segment_folder(folder, out, on_event=events.append)
     assert report.images == 2 and [name for name, _ in report.failed] == ["broken.png"]
-    rows = read_csv(out / "measurements.csv")
+    rows = list(Table(out / "measurements.csv", COLUMNS).rows())
     total = 0
     for name in ("a", "b"):
         labels = tifffile.imread(out / f"{name}.tif")
@@ -50,7 +51,7 @@ def test_a_folder_with_a_broken_image(folder: Path, tmp_path: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tif")}
     again = segment_folder(folder, out, resume=True)
     assert {path.name: path.stat().st_mtime_ns for path in out.glob("*.tif")} == before
-    assert again.objects == report.objects and read_csv(out / "measurements.csv") == rows
+    assert again.objects == report.objects and list(Table(out / "measurements.csv", COLUMNS).rows()) == rows
 
 
 def test_it_stops_between_images(folder: Path, tmp_path: Path) -> None:

@@ -51,15 +51,22 @@ class StopRequest:
     """Whether the process was asked to stop. Call it to know.
 
     It is asked by a line ``stop`` on standard input, by SIGTERM or Ctrl-C, by a file that appears, and by the end of
-    standard input, which means that the parent is gone; after a line ``go on`` that end means nothing.
+    standard input, which means that the parent is gone; after a line ``go on`` that end means nothing. Lines ``pause``
+    and ``resume`` say whether it should rest meanwhile.
     """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
+        self._paused = threading.Event()
         self._detached = False
 
     def __call__(self) -> bool:
         return self._asked.is_set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the process was asked to rest."""
+        return self._paused.is_set()
 
     def ask(self) -> None:
         """Ask the process to stop."""
@@ -104,7 +111,12 @@ class StopRequest:
         while chunk := _some(source):
             *lines, rest = (rest + chunk).split(b"\n")
             rest = rest[-64:]
-            words = {line.strip() for line in lines}
+            words = [line.strip() for line in lines]
+            for word in words:
+                if word == b"pause":
+                    self._paused.set()
+                elif word == b"resume":
+                    self._paused.clear()
             self._detached |= b"go on" in words
             if b"stop" in words:
                 self.ask()

@@ -29,8 +29,12 @@ def read(path: Path) -> Iterator[Found]:
 def write(images: Iterable[Labelled], folder: Path) -> None:
     """Write a file for each image, with polygons that keep every pixel."""
     for image in images:
-        content = {"type": "FeatureCollection", "features": [_feature(*found) for found in image.regions()]}
-        (folder / f"{image.name}{SUFFIX}").write_text(json.dumps(content), encoding="utf-8")
+        (folder / f"{image.name}{SUFFIX}").write_text(json.dumps(features(image)), encoding="utf-8")
+
+
+def features(image: Labelled) -> dict[str, Any]:
+    """Return the objects of an image as the content of its file."""
+    return {"type": "FeatureCollection", "features": [_feature(*found) for found in image.regions()]}
 
 
 def _feature(key: int, info: Any, region: Region) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""What of a folder is done, with which model: one JSON line per image, beside the results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from naslora_trainer.files import not_saved, saving
+
+LEDGER = "segmented.jsonl"
+VERSION = 1
+#: A longer line is none of ours.
+LONGEST_LINE = 1 << 16
+
+Entry = dict[str, Any]
+
+
+class Ledger:
+    """The images that are done.
+
+    The first line names the model and the settings; what was made with others does not count. An image is added when
+    all its results are on the disk, so that a crash leaves at most one line half-written, which is not read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    settings : dict
+        Model and settings, as JSON.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path = path
+        self._head = {"naslora_batch": VERSION, "settings": settings}
+
+    @property
+    def same_settings(self) -> bool:
+        """Whether the file was begun with this model and these settings."""
+        return next(_documents(self.path), None) == self._head
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield what is noted, oldest first; nothing of another model."""
+        documents = _documents(self.path)
+        if next(documents, None) == self._head:
+            yield from (entry for entry in documents if isinstance(entry.get("name"), str))
+
+    def start(self, holds: Callable[[Entry], bool] = lambda entry: False) -> None:
+        """Begin the file anew with the entries that still hold.
+
+        Raises
+        ------
+        UserError
+            It cannot be written.
+        """
+        with saving(self.path) as temporary, temporary.open("wb") as file:
+            file.write(_line(self._head))
+            for entry in self.entries():
+                if holds(entry):
+                    file.write(_line(entry))
+
+    def add(self, entry: Entry) -> None:
+        """Note an image, on the disk when this returns.
+
+        Raises
+        ------
+        UserError
+            It cannot be written.
+        """
+        append(self.path, _line(entry))
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add to a file, on the disk when this returns.
+
+    Raises
+    ------
+    UserError
+        It cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise not_saved(path, error) from error
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True).encode("ascii") + b"\n"
+
+
+def _documents(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a file up to the first line that is none."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return
+    with file:
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            try:
+                document = json.loads(line)
+            except (ValueError, RecursionError):
+                return
+            if not isinstance(document, dict):
+                return
+            yield document

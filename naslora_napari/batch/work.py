@@ -1,0 +1,194 @@
+"""What is done for one image: read, segment, measure and write. Each in its own thread, or all on a worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naslora_trainer.errors import NotSavedError, UserError
+from naslora_trainer.images import read_image, to_rgb8
+from naslora_trainer.pixel_size import pixel_size
+
+from .ahead import ahead
+from .ledger import Entry
+from .measure import measure, summarise
+from .results import Wanted, write_files
+
+if TYPE_CHECKING:
+    from naslora_trainer.adapter import Adapter
+
+    from .automask import AutoMasks
+    from .segmenter import Segmenter
+
+log = logging.getLogger("naslora_napari")
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image to be segmented.
+
+    Attributes
+    ----------
+    path : Path
+        The file, or folder of OME-Zarr.
+    name : str
+        Its path below the folder, with slashes.
+    """
+
+    path: Path
+    name: str
+
+    def stamp(self) -> list[int]:
+        """Return what changes with the file: its size in bytes and when it was changed, in ns since 1970."""
+        found = self.path.stat()
+        return [found.st_size, found.st_mtime_ns]
+
+
+@dataclass
+class Outcome:
+    """What came of an image: rows of the table and the entry of the ledger, which says why where there is an error."""
+
+    entry: Entry
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the image."""
+        return str(self.entry["name"])
+
+    @property
+    def error(self) -> str:
+        """Why it could not be segmented; empty where it was."""
+        return str(self.entry.get("error", ""))
+
+
+@dataclass
+class Model:
+    """Which model segments, and where; it is loaded when it is first needed.
+
+    Attributes
+    ----------
+    base, device : str
+        Base model and device.
+    adapter : Adapter, optional
+        Of the fine-tuned model.
+    """
+
+    base: str
+    adapter: Adapter | None
+    device: str
+    _loaded: Segmenter | None = None
+
+    def load(self) -> Model:
+        """Load it now.
+
+        Raises
+        ------
+        UserError
+            It cannot be loaded.
+        """
+        from .segmenter import Segmenter  # here, since it takes torch
+
+        if self._loaded is None:
+            self._loaded = Segmenter(self.base, self.adapter, self.device)
+        return self
+
+    def segment(self, rgb: np.ndarray) -> AutoMasks:
+        """Return the labels and confidences of the objects of an image (H, W, 3) uint8."""
+        loaded = self.load()._loaded
+        assert loaded is not None
+        return loaded.segment(rgb)
+
+
+@dataclass
+class _Item:
+    """An image on its way."""
+
+    task: Task
+    stamp: list[int] = field(default_factory=list)
+    image: np.ndarray | None = None
+    rgb: np.ndarray | None = None
+    found: Any = None
+    error: str = ""
+
+    def do(self, step: Callable[[_Item], None]) -> _Item:
+        """Do a step; what goes wrong with this image is noted, and the steps after it are left out.
+
+        Raises
+        ------
+        NotSavedError
+            Results cannot be written, so that going on makes no sense.
+        """
+        if self.error:
+            return self
+        try:
+            step(self)
+        except NotSavedError:
+            raise
+        except UserError as error:
+            self.error = str(error)
+        except Exception as error:
+            log.exception("%s", self.task.path)
+            self.error = f"{self.task.name}: {type(error).__name__}: {error}"[:500]
+        return self
+
+
+def in_threads(tasks: Iterable[Task], model: Model, wanted: Wanted) -> Generator[Outcome]:
+    """Yield what comes of each image in their order: one is read and one is written while another is segmented."""
+
+    def read() -> Iterator[_Item]:
+        return (_Item(task).do(_read) for task in tasks)
+
+    def segmented(items: Generator[_Item]) -> Generator[_Item]:
+        try:
+            for item in items:
+                yield item.do(lambda item: _segment(item, model))
+        finally:
+            items.close()
+
+    items = ahead(segmented(ahead(read())))
+    try:
+        for item in items:
+            yield _finish(item, wanted)
+    finally:
+        items.close()
+
+
+def do(task: Task, model: Model, wanted: Wanted) -> Outcome:
+    """Do all of it for one image."""
+    return _finish(_Item(task).do(_read).do(lambda item: _segment(item, model)), wanted)
+
+
+def _read(item: _Item) -> None:
+    item.stamp = item.task.stamp()
+    item.image = read_image(item.task.path)
+    item.rgb = to_rgb8(item.image)
+
+
+def _segment(item: _Item, model: Model) -> None:
+    assert item.rgb is not None
+    item.found = model.segment(item.rgb)
+
+
+def _finish(item: _Item, wanted: Wanted) -> Outcome:
+    """Measure an image and write its files."""
+    name = item.task.name
+    outcome = Outcome({"name": name})
+
+    def write(item: _Item) -> None:
+        assert item.image is not None and item.rgb is not None
+        labels, side = item.found.labels, pixel_size(item.task.path)
+        rows = measure(name, item.image, labels, item.found.confidence, side)
+        write_files(wanted, name, item.rgb, labels)
+        sizes = [path.stat().st_size for path in wanted.files_of(name)]
+        summary = summarise(name, rows, labels.shape, side)
+        outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}
+        outcome.rows = rows
+
+    item.do(write)
+    return Outcome({"name": name, "error": item.error}) if item.error else outcome

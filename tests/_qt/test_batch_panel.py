@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pytestqt.qtbot import QtBot
+
+from naslora_napari._qt.batch_panel import BatchPanel
+
+
+def test_it_shows_the_pace_and_pauses(qtbot: QtBot) -> None:
+    panel = BatchPanel()
+    qtbot.addWidget(panel)
+    asked: list[bool] = []
+    panel.paused.connect(asked.append)
+    panel.show_running(True)
+    event = {"event": "progress", "step": 2, "steps": 9, "name": "a.png", "per_minute": 6.0, "eta_s": 70.0}
+    panel.show_event(event)
+    assert panel.status.text() == "2 of 9: a.png\n6.0 images/min, 1 min left"
+    panel.pause_button.click()
+    assert asked == [True] and panel.pause_button.text() == "Go on" and panel.status.text().endswith("Paused.")
+    panel.show_event(event | {"step": 3})  # the image that was at hand
+    assert panel.status.text().startswith("3 of 9") and panel.status.text().endswith("Paused.")
+    panel.pause_button.click()
+    assert asked == [True, False] and panel.pause_button.text() == "Pause" and "Paused" not in panel.status.text()
+    panel.pause_button.click()
+    panel.show_running(False)
+    panel.show_running(True)
+    assert panel.pause_button.text() == "Pause"

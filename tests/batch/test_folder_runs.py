@@ -1,0 +1,157 @@
+"""Runs over folders: what is resumed, what is kept, what is reported. The model is a threshold; all else is real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+from skimage.measure import label
+
+from naslora_napari.batch import segment_folder
+from naslora_napari.batch.automask import AutoMasks
+from naslora_napari.batch.ledger import LEDGER
+from naslora_napari.batch.measure import COLUMNS, SUMMARY
+from naslora_napari.batch.table import Table
+from naslora_napari.batch.work import Model
+from naslora_napari.store.formats import FORMATS
+
+SEEN: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    SEEN.clear()
+
+    def segment(self: Model, rgb: np.ndarray) -> AutoMasks:
+        SEEN.append(1)
+        labels = label(rgb[..., 0] > 128).astype(np.int32)
+        return AutoMasks(labels, np.full(labels.max(), 0.5))
+
+    monkeypatch.setattr(Model, "load", lambda self: self)
+    monkeypatch.setattr(Model, "segment", segment)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five images of one to five squares, of several formats, in nested folders."""
+    made = tmp_path / "in"
+    for number, name in enumerate(("a.png", "b.tif", "sub/c.png", "sub/deep/d.bmp", "sub/deep/e.tif"), 1):
+        image = np.zeros((40, 60), np.uint8)
+        for k in range(number):
+            image[10:18, 2 + 11 * k : 10 + 11 * k] = 200
+        path = made / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".tif":
+            tifffile.imwrite(path, image, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+        else:
+            iio.imwrite(path, image)
+    return made
+
+
+def rows(out: Path, name: str = "measurements.csv") -> list[dict[str, Any]]:
+    return list(Table(out / name, SUMMARY if name == "summary.csv" else COLUMNS).rows())
+
+
+def test_nested_folders_are_mirrored_and_measured(folder: Path, tmp_path: Path) -> None:
+    out, events = folder / "results", []
+    for _ in range(2):  # results that lie in the folder are no images
+        events.clear()
+        report = segment_folder(
+            folder, out, recursive=True, on_event=events.append, extras=("coco", "geojson", "overlays")
+        )
+        assert report.images == 5 and report.objects == 15 and not report.failed
+    assert tifffile.imread(out / "sub/deep/e.tif").max() == 5
+    found = rows(out)
+    assert len(found) == 15 and {row["area"] for row in found} == {"64.0"}
+    sized = [row for row in found if row["image"] == "b.tif"]
+    assert [row["area_um2"] for row in sized] == ["16.0", "16.0"] and sized[0]["pixel_width_um"] == "0.5"
+    assert all(row["area_um2"] == "" for row in found if row["image"].endswith("png"))
+    assert [row["objects"] for row in rows(out, "summary.csv")] == ["1", "2", "3", "4", "5"]
+    paces = [event for event in events if event["event"] == "progress"]
+    assert all(event["per_minute"] > 0 for event in paces) and paces[-1]["eta_s"] == 0
+    coco = json.loads((out / "coco.json").read_text())
+    assert len(coco["images"]) == 5 and len(coco["annotations"]) == 15
+    read = FORMATS["geojson"].read
+    assert read is not None
+    (shapes,) = read(out / "sub/c.geojson")
+    assert np.array_equal(shapes.draw((40, 60)).labels > 0, tifffile.imread(out / "sub/c.tif") > 0)
+    assert iio.imread(out / "overlays/sub/c.png").shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("stop_after", range(5))
+def test_a_stopped_run_is_resumed_where_it_was(folder: Path, tmp_path: Path, stop_after: int) -> None:
+    out, done = tmp_path / "out", []
+
+    def note(event: dict[str, Any]) -> None:
+        done.extend([""] * (event["event"] == "progress"))
+
+    first = segment_folder(folder, out, recursive=True, on_event=note, should_stop=lambda: len(done) >= stop_after)
+    assert first.cancelled and first.images == stop_after == len(done)
+    SEEN.clear()
+    second = segment_folder(folder, out, recursive=True, resume=True)
+    assert not second.cancelled and (second.images, second.objects) == (5, 15) and len(SEEN) == 5 - stop_after
+    assert len({(row["image"], row["label"]) for row in rows(out)}) == len(rows(out)) == 15
+    assert len(rows(out, "summary.csv")) == 5
+
+
+def test_what_was_written_by_halves_is_done_again(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    segment_folder(folder, out, recursive=True)
+    whole, ledger = rows(out), (out / LEDGER).read_bytes()
+    (out / LEDGER).write_bytes(ledger[:-20])  # a crash in the last line
+    with (out / "measurements.csv").open("a") as file:
+        file.write("sub/deep/e.tif,6,,0.")
+    (out / "a.tif").write_bytes(b"half")
+    (folder / "b.tif").touch()
+    SEEN.clear()
+    segment_folder(folder, out, recursive=True, resume=True)
+    assert len(SEEN) == 3
+    assert sorted(map(str, rows(out))) == sorted(map(str, whole))
+
+
+def test_another_model_or_format_is_not_taken_for_done(folder: Path, tmp_path: Path) -> None:
+    out, said = tmp_path / "out", []
+    segment_folder(folder, out, recursive=True)
+    SEEN.clear()
+    again = segment_folder(
+        folder, out, base="litemedsam", recursive=True, resume=True, on_event=said.append, format="png"
+    )
+    assert len(SEEN) == 5 and again.images == 5 and len(rows(out)) == 15
+    assert any("another model" in event["message"] for event in said if event["event"] == "warning")
+    assert iio.imread(out / "sub/c.png").dtype == np.uint16
+
+
+def test_a_broken_image_is_in_the_summary_and_tried_again(folder: Path, tmp_path: Path) -> None:
+    out, broken = tmp_path / "out", folder / "broken.png"
+    broken.write_bytes(b"\x89PNG nonsense")
+    report = segment_folder(folder, out, recursive=True)
+    assert report.images == 5 and [name for name, _ in report.failed] == ["broken.png"]
+    (row,) = [row for row in rows(out, "summary.csv") if row["status"] == "failed"]
+    assert row["image"] == "broken.png" and row["reason"] == report.failed[0][1]
+    broken.write_bytes((folder / "a.png").read_bytes())
+    again = segment_folder(folder, out, recursive=True, resume=True)
+    assert again.images == 6 and not again.failed and len(rows(out)) == 16
+
+
+def test_nothing_begins_in_a_pause(folder: Path, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def paused() -> bool:
+        asked.append(len(SEEN))
+        return len(asked) < 5
+
+    report = segment_folder(folder, tmp_path / "out", recursive=True, is_paused=paused)
+    assert report.images == 5 and asked[:5] == [0] * 5
+
+
+def test_parquet_has_the_same_rows(folder: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    segment_folder(folder, tmp_path / "out", recursive=True, measure=tmp_path / "t.parquet")
+    found = parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [row["image"] for row in found] == [row["image"] for row in rows(tmp_path / "out")]
+    assert found[0]["area"] == 64.0 and found[0]["area_um2"] is None
