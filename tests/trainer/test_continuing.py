@@ -76,6 +76,7 @@ def test_half_precision_is_summed_up_in_full(small_sam: Sam) -> None:
 def config(**values: object) -> FineTuneConfig:
     settings = {
         "seed_head": False,
+        "shown_images": 0,
         "steps": 5,
         "prompts_per_step": 2,
         "blocks": 1,
