@@ -170,7 +170,8 @@ torch.set_num_threads(1)
 world, events = World.joined(), []
 images_per_step = int(sys.argv[3])
 config = FineTuneConfig(method="lora", steps=5, blocks=1, rank=2, prompts_per_step=3, precision="float32",
-                        shown_images=0, seed_head=False, images_per_step=images_per_step, correction_share=0.0, cache_mb=0)
+                        shown_images=0, seed_head=False, images_per_step=images_per_step,
+                        correction_share=0.0, cache_mb=0)
 features = Path(sys.argv[2]) / "features"
 adapter = finetune(config, read_snapshot(Path(sys.argv[1])), events.append, scratch=features)
 adapter.save(Path(sys.argv[2]) / f"{world.size}-{world.rank}.safetensors")
