@@ -99,6 +99,11 @@ class Model:
             self._loaded = sam, learned_prompts(self.base, self.adapter)
         return self
 
+    def same_as(self, other: Model) -> bool:
+        """Whether it is the same model on the same device."""
+        mine, theirs = ((m.base, m.device, m.adapter and m.adapter.id) for m in (self, other))
+        return mine == theirs
+
     def segment(self, rgb: np.ndarray) -> Any:
         """Return the labels and confidences of the objects of an image (H, W, 3) uint8."""
         from .automask import segment_image
