@@ -37,6 +37,8 @@ def segment(
     recursive: Annotated[bool, typer.Option("--recursive", help="sub-folders too; the results mirror them")] = False,
     format: Annotated[LabelFormat, typer.Option("--format", help="of label images")] = LabelFormat.tiff,
     also: Annotated[str, typer.Option(help="overlays, geojson, coco: one or several, with commas")] = "",
+    workers: Annotated[int, typer.Option(min=0, help="so many processes share the images")] = 0,
+    dask: Annotated[str, typer.Option(help="share them over the cluster at tcp://... or tls://...")] = "",
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +53,9 @@ def segment(
         "format": format.value,
         "extras": [extra.strip() for extra in also.split(",") if extra.strip()],
     }
+    if workers and dask:
+        raise typer.BadParameter("choose one of --workers and --dask", param_hint="--workers")
+    options |= {"workers": workers, "dask": dask}
     if child:
         sys.exit(_as_child(folder, out, options))
     from .batch import segment_folder

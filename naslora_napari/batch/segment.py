@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,8 @@ def segment_folder(
     is_paused: Callable[[], bool] = lambda: False,
     format: str = "tiff",
     extras: Sequence[str] = (),
+    workers: int = 0,
+    dask: str = "",
 ) -> BatchReport:
     """Write a label image ``OUT/<name>`` for each image of ``folder``, a table of all objects and a summary of images.
 
@@ -93,12 +96,16 @@ def segment_folder(
         Of label images: ``tiff`` (int32) or ``png`` (uint16).
     extras : sequence of str
         What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all).
+    workers : int
+        So many processes of this computer share the images; 0: this one does them all.
+    dask : str
+        Address of a Dask cluster whose workers share the images; they see both folders under the same names.
 
     Raises
     ------
     UserError
-        The folder holds no images, two images would get the same result file, the model cannot be loaded, or nothing
-        can be written.
+        The folder holds no images, two images would get the same result file, the model cannot be loaded, nothing
+        can be written, or the cluster cannot be used.
     """
     from naslora_trainer.adapter import Adapter
 
@@ -117,20 +124,37 @@ def segment_folder(
     todo = [task for task in tasks if task.name not in done]
     pace = Pace(len(tasks), len(tasks) - len(todo), gate)
     if todo and not should_stop():
-        outcomes = in_threads(gate.let_through(todo), model.load(), wanted)
-        try:
+        with _shared(gate.let_through(todo), model, wanted, folder, workers, dask) as outcomes:
             for outcome in outcomes:
                 books.add(outcome)
                 _count(report, outcome, on_event)
                 on_event(pace.event(outcome.name, len(outcome.rows)))
                 if should_stop():
                     break
-        finally:
-            outcomes.close()
     report.cancelled = pace.done < pace.images
     books.close(tasks)
     on_event(_result(report))
     return report
+
+
+@contextmanager
+def _shared(
+    tasks: Iterator[Task], model: Model, wanted: Wanted, folder: Path, workers: int, dask: str
+) -> Iterator[Iterator[Outcome]]:
+    """Yield the outcomes of images, made here or by workers."""
+    if not workers and not dask:
+        with closing(in_threads(tasks, model.load(), wanted)) as outcomes:
+            yield outcomes
+        return
+    from .cluster import connected, on_cluster
+
+    folder, wanted = folder.resolve(), replace(wanted, out=wanted.out.resolve())
+    absolute = (replace(task, path=task.path.absolute()) for task in tasks)
+    with (
+        connected(workers, dask, (folder, wanted.out)) as client,
+        closing(on_cluster(absolute, model, wanted, client)) as outcomes,
+    ):
+        yield outcomes
 
 
 def _count(report: BatchReport, outcome: Outcome, on_event: Emit) -> None:

@@ -98,6 +98,11 @@ class Model:
             self._loaded = Segmenter(self.base, self.adapter, self.device)
         return self
 
+    def same_as(self, other: Model) -> bool:
+        """Whether it is the same model on the same device."""
+        mine, theirs = ((m.base, m.device, m.adapter and m.adapter.id) for m in (self, other))
+        return mine == theirs
+
     def segment(self, rgb: np.ndarray) -> AutoMasks:
         """Return the labels and confidences of the objects of an image (H, W, 3) uint8."""
         loaded = self.load()._loaded
