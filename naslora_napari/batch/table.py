@@ -46,8 +46,15 @@ class Table:
         with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.DictReader(file)
             try:
-                if tuple(reader.fieldnames or ()) == self.columns:
-                    yield from (row for row in reader if None not in row and None not in row.values())
+                if tuple(reader.fieldnames or ()) != self.columns:
+                    return
+                before: Row | None = None
+                for row in reader:
+                    if before is not None:
+                        yield before
+                    before = None if None in row or None in row.values() else row
+                if before is not None and _ends_well(self.path):
+                    yield before
             except csv.Error:
                 return
 
@@ -133,6 +140,13 @@ def check_parquet() -> None:
             "Parquet files need pyarrow, which is not installed.",
             "Run: pip install 'naslora-napari[parquet]', or write a .csv file.",
         ) from error
+
+
+def _ends_well(path: Path) -> bool:
+    """Return whether the last line is whole."""
+    with path.open("rb") as file:
+        file.seek(-1, io.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _number(text: str) -> float | None:
