@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QWidget
 
 from .comparison_dialog import ComparisonDialog
 from .curve import Curve
+from .expert_choices import ExpertChoices
 from .train_view import TrainView
 from .widgets import Bar, Panel, button, counted, duration, wrapped
 
@@ -38,6 +39,8 @@ class TrainPanel(Panel):
             "Cancel", self.cancelled.emit, "Stop the training; labels and model stay as they are"
         )
         self.preset = QComboBox()
+        self._preset_chosen = False
+        self.preset.activated.connect(lambda _: self._choose_preset())
         for name, tooltip in PRESETS.items():
             self.preset.addItem(name)
             self.preset.setItemData(self.preset.count() - 1, tooltip, 3)  # Qt.ToolTipRole
@@ -53,6 +56,8 @@ class TrainPanel(Panel):
         choices.setContentsMargins(0, 0, 0, 0)
         choices.addRow(self.go_on)
         choices.addRow("Train on", self.where)
+        self.expert = ExpertChoices()
+        choices.addRow(self.expert)
         self.plan_button = button(
             "What is learned from…", self.plan_asked.emit, "Images, objects, classes, what is held out or ignored"
         )
@@ -97,6 +102,14 @@ class TrainPanel(Panel):
     def goes_on(self) -> bool:
         """Whether the next training starts from the adapter in use, and not from the base model."""
         return self.go_on.isEnabled() and self.go_on.isChecked()
+
+    def suggest(self, preset: str) -> None:
+        """Choose a preset, unless the person has chosen one."""
+        if not self._preset_chosen and preset != self.preset.currentText():
+            self.preset.setCurrentText(preset)
+
+    def _choose_preset(self) -> None:
+        self._preset_chosen = True
 
     def show_adapter(self, there: bool) -> None:
         """Let the person choose what a training starts from, where an adapter is in use."""

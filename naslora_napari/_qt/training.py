@@ -16,7 +16,7 @@ from ..jobs.following import Trains
 from ..jobs.remote import check_address
 from ..live import LivePredictor
 from ..store.locking import LockedError
-from ..store.plan import FIRST_GUESS, Pace, TrainingPlan, pace_of, plan_of
+from ..store.plan import FIRST_GUESS, Pace, TrainingPlan, pace_of, plan_of, suggested_preset
 from .notify import report, tell, warn
 from .plan_dialog import PlanDialog
 from .polling import Polling
@@ -123,6 +123,8 @@ class Training(QObject):
         if summary is None:
             hint = "Open images and accept objects first."
         elif ready:
+            if self.predictor.is_loaded:
+                self.panel.suggest(suggested_preset(str(self.predictor.model.device), summary.objects))
             seconds = duration(self._pace.seconds(self._steps()))
             labels = f"{summary.objects} objects on {counted(summary.annotated, 'image')}"
             hint = f"{labels} are ready to train on, about {seconds}."
@@ -148,7 +150,8 @@ class Training(QObject):
         self.file_tasks.run(lambda: (plan_of(project), pace_of(project)), show, report, doing="looking at the labels")
 
     def _steps(self) -> int:
-        return next(steps for name, steps in PRESET_STEPS.items() if name == self.panel.preset.currentText())
+        preset = self.panel.preset.currentText()
+        return self.panel.expert.steps.value() or next(n for name, n in PRESET_STEPS.items() if name == preset)
 
     def _look_at_pace(self, project: Project) -> None:
         """Learn from the last training how long one takes here."""
@@ -164,8 +167,17 @@ class Training(QObject):
         twice = time.monotonic() - self._pressed < TWICE_S
         if self.project is None or self._preparing or self.turns.full or twice:
             return
+        compare = "" if self.adapter_path is None else str(self.adapter_path)
+        project, base = self.project, self.predictor.base
         try:
             address = check_address(self.panel.where.text()) if self.panel.where.text().strip() else ""
+            config = FineTuneConfig.checked(
+                preset=preset,
+                base=base,
+                compare_with=compare,
+                start=compare if self.panel.goes_on else "",
+                **self.panel.expert.settings,
+            )
         except UserError as error:
             return report(error)
         self._pressed = time.monotonic()
@@ -173,10 +185,6 @@ class Training(QObject):
             self.panel.show_running(True)
         self._preparing = True
         self.panel.start_button.setEnabled(False)
-        compare = "" if self.adapter_path is None else str(self.adapter_path)
-        project, base = self.project, self.predictor.base
-        start = compare if self.panel.goes_on else ""
-        config = FineTuneConfig.checked(preset=preset, base=base, compare_with=compare, start=start)
 
         def made(run: Path) -> None:
             if self._preparing:  # else it was cancelled meanwhile

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslora_trainer.__main__ import REPORT
+from naslora_trainer.config import Preset
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json
 from naslora_trainer.splits import split_objects
 
 if TYPE_CHECKING:
     from .project import Project
+
+#: From so many objects on a preset can be worth its time.
+ENOUGH_FOR: dict[Preset, int] = {"standard": 20, "thorough": 300}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,21 @@ class TrainingPlan:
             ("Held out", f"{self.held_out} objects ({share} %) judge the result, {where}"),
             *(("Ignored", text) for text in self.ignored),
         ]
+
+
+def suggested_preset(device: str, objects: int) -> Preset:
+    """Return how long to train: short where there is no GPU, longer where there is one and enough to learn.
+
+    Parameters
+    ----------
+    device : str
+        A torch device name.
+    objects : int
+        How many there are.
+    """
+    if device.partition(":")[0] not in ("cuda", "mps") or objects < ENOUGH_FOR["standard"]:
+        return "quick"
+    return "thorough" if objects >= ENOUGH_FOR["thorough"] else "standard"
 
 
 def plan_of(project: Project) -> TrainingPlan:

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from naslora_napari._qt.comparison_dialog import ComparisonDialog
+from naslora_napari._qt.expert_choices import AS_PRESET, ExpertChoices
 from naslora_napari._qt.plan_dialog import PlanDialog
 from naslora_napari._qt.train_panel import TrainPanel
 from naslora_napari._qt.train_view import LARGEST, picture_in
 from naslora_napari.store.plan import TrainingPlan
+from naslora_trainer.config import FineTuneConfig
 
 
 def jpeg(side: int = 40, value: int = 200) -> str:
@@ -81,3 +84,28 @@ def test_a_plan_is_read_as_a_whole(qtbot: QtBot) -> None:
     text = dialog.text.text()
     assert "70" in text and "&lt;b&gt;" in text and "about 2 min for 64 steps" in text
     assert dialog.text.height() >= dialog.text.heightForWidth(dialog.text.width())
+
+
+def test_an_expert_chooses_and_the_rest_is_left_as_it_is(qtbot: QtBot) -> None:
+    choices = ExpertChoices()
+    qtbot.addWidget(choices)
+    assert choices.settings == {}
+    choices.method.setCurrentText("lora")
+    choices.steps.setValue(7)
+    assert choices.settings == {"method": "lora", "steps": 7}
+    config = FineTuneConfig.checked(preset="thorough", **choices.settings)
+    assert (config.method, config.steps, config.rank) == ("lora", 7, FineTuneConfig.checked().rank)
+    assert choices.steps.specialValueText() == AS_PRESET
+
+
+def test_a_preset_is_suggested_until_the_person_chooses(qtbot: QtBot) -> None:
+    panel = TrainPanel()
+    qtbot.addWidget(panel)
+    panel.suggest("standard")
+    assert panel.preset.currentText() == "standard"
+    panel.show()
+    panel.preset.setFocus()
+    qtbot.keyClick(panel.preset, Qt.Key.Key_Up)  # as a person does
+    assert panel.preset.currentText() == "quick"
+    panel.suggest("thorough")
+    assert panel.preset.currentText() == "quick"

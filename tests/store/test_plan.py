@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from naslora_napari.store import Project
-from naslora_napari.store.plan import FIRST_GUESS, Pace, pace_of, plan_of
+from naslora_napari.store.plan import FIRST_GUESS, Pace, pace_of, plan_of, suggested_preset
 from naslora_napari.store.records import ObjectInfo
 from naslora_resources.samples import sample_folder
 from naslora_trainer.config import FineTuneConfig
@@ -62,3 +62,8 @@ def test_the_time_is_that_of_the_last_training(project: Project) -> None:
     (run / "report.json").write_text(json.dumps({"train_s": 28.0, "busy_s": 18.0, "steps": 9}))
     assert pace_of(project) == Pace(10, 2)
     assert pace_of(project).seconds(10) == 30
+
+
+def test_the_preset_fits_the_machine_and_the_labels() -> None:
+    assert {suggested_preset("cpu", count) for count in (2, 50, 5000)} == {"quick"}
+    assert [suggested_preset("cuda:0", count) for count in (2, 50, 5000)] == ["quick", "standard", "thorough"]
