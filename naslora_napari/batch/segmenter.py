@@ -24,9 +24,12 @@ from naslora_trainer.seed_head import SeedHead, head_of
 
 from .automask import AutoMasks, paint, segment_image
 from .instances import Instances, find_instances
+from .tiling import LARGER, stitched
 
 #: So many prompts are answered together.
 BATCH = 16
+#: What an adapter can have learned from, in pixels; its file may be a stranger's.
+SMALLEST_SEEN, LARGEST_SEEN = 32, 100_000
 
 
 class Segmenter:
@@ -50,6 +53,9 @@ class Segmenter:
         The model.
     learned : tuple of str
         Prompts that it was trained on.
+    seen_px : int
+        Side of the images, or parts of larger ones, that it learned from, in pixels; 0: not known. Images that are much
+        larger are segmented in tiles of that size.
 
     Raises
     ------
@@ -64,6 +70,7 @@ class Segmenter:
         self.learned = learned_prompts(base, chosen)
         head = head_of(chosen.tensors) if chosen else None
         self._head: SeedHead | None = head.to(self.sam.device) if head else None
+        self.seen_px = seen_px_of(chosen)
         self._predictor = SamPredictor(self.sam)
 
     @property
@@ -82,9 +89,16 @@ class Segmenter:
             Take the objects as the head outlines them, without asking the mask decoder. Without a head this is not
             looked at.
         """
-        if self._head is None:
+        head = self._head
+        if head is None:
             return segment_image(self.sam, self.learned, rgb)
-        found = self._instances(self._head, rgb)
+        if self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
+            return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
+        return self._whole(head, rgb, quick)
+
+    def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
+        """Find all objects of an image that the encoder sees as a whole."""
+        found = self._instances(head, rgb)
         if quick:
             order = np.argsort(-found.confidence, kind="stable")
             number = np.zeros(len(order) + 1, np.int32)
@@ -133,6 +147,12 @@ class Segmenter:
             box = Prompts(box=tuple(float(edge) for edge in boxes[number]))  # type: ignore[arg-type]
             prompts.append(box.with_click((row, col), True) if clicks else box)
         return prompts
+
+
+def seen_px_of(adapter: Adapter | None) -> int:
+    """Return the side of what an adapter learned from in pixels, as its report says; 0 where it does not."""
+    side = None if adapter is None else adapter.meta.report.get("seen_px")
+    return side if type(side) is int and SMALLEST_SEEN <= side <= LARGEST_SEEN else 0
 
 
 def _enlarged(found: Instances, shape: tuple[int, ...]) -> Instances:

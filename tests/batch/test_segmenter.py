@@ -46,6 +46,19 @@ def test_what_it_learned_is_found(model: Segmenter, tile: TrainingImage, quick: 
     assert match(found.labels, tile.labels).f1 > 0.6
 
 
+def test_a_large_image_is_seen_at_the_zoom_that_was_learned(
+    model: Segmenter, tile: TrainingImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.tile(tile.image, (2, 3, 1))
+    labels = np.concatenate([tile.labels + i * 1000 * (tile.labels > 0) for i in range(3)], axis=1)
+    labels = np.concatenate([labels, labels + 10_000 * (labels > 0)], axis=0)
+    monkeypatch.setattr(model, "seen_px", max(tile.labels.shape))
+    found = model.segment(image, quick=True)
+    assert found.labels.shape == labels.shape and found.labels.max() == len(found.confidence)
+    assert (np.diff(found.confidence) <= 0).all()
+    assert match(found.labels, labels).f1 > 0.6
+
+
 @pytest.mark.parametrize("shape", [(40, 100), (700, 300), (1, 1)])
 def test_any_size_is_answered_in_its_own_pixels(model: Segmenter, shape: tuple[int, int]) -> None:
     image = np.zeros((*shape, 3), np.uint8)

@@ -82,6 +82,7 @@ def test_the_report_says_what_was_folded_and_gained(trained: tuple[Adapter, list
     assert len(report["fold"]["layers"]) == 4 and report["fold"]["kind"] == "consolidated"
     assert all(0 <= layer["residual"] < 1 for layer in report["fold"]["layers"].values())
     assert report["train_s"] > 0 and report["peak_mb"] > 100
+    assert report["seen_px"] == 64  # quarter tiles
     assert all(sum(p.values()) == pytest.approx(1) for p in adapter.meta.architecture.values())
 
 

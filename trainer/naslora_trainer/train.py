@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -327,6 +328,7 @@ class _FineTune:
             "fold": self.fold_report,
             "images": self.tell.images,
             "objects": self.split.objects(),
+            "seen_px": int(statistics.median(max(image.labels.shape) for image in self.split.train)),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
             "busy_s": round(self.tell.busy, 2),
