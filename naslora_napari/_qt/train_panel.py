@@ -18,6 +18,8 @@ PRESETS = {
     "standard": "200 steps",
     "thorough": "600 steps: for a GPU, or overnight",
 }
+#: Stages whose names say little to a person.
+STAGES = {"seeds": "learning to find objects by itself"}
 
 
 class TrainPanel(Panel):
@@ -154,7 +156,8 @@ class TrainPanel(Panel):
             self.progress.show_part(int(event["step"]), int(event["steps"]))
             left = f", about {duration(event['eta_s'])} left" if event.get("eta_s") else ""
             memory = f", {event['memory_mb'] / 1024:.1f} GB" if event.get("memory_mb") else ""
-            self.stage.setText(f"Stage: {event['stage']}{left}{memory}")
+            stage = STAGES.get(event["stage"], event["stage"])
+            self.stage.setText(f"Stage: {stage}{left}{memory}")
         elif kind == "comparison":
             self._comparison = event
             self.compare_button.show()
