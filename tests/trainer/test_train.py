@@ -125,7 +125,7 @@ def test_a_fold_that_costs_too_much_keeps_the_branch(
     events: list[dict[str, Any]] = []
     config = FineTuneConfig(
         steps=5, prompts_per_step=2, blocks=1, rank=2, warmup_share=0.2, search_share=0.4, settle_share=0.2,
-        fold_tolerance=0.0, decoder_lr=1.0,
+        fold_tolerance=0.0, decoder_lr=1.0, shown_images=0, seed_head=False,
     )  # fmt: skip
     adapter = finetune(config, nuclei, events.append)
     assert adapter is not None
@@ -170,7 +170,7 @@ def test_a_loss_that_is_never_finite_ends_with_a_sentence(
 ) -> None:
     break_the_loss(monkeypatch, 0, 1000)
     with pytest.raises(UserError, match="does not converge"):
-        finetune(FineTuneConfig(steps=20, prompts_per_step=1, blocks=1), nuclei[:2])
+        finetune(FineTuneConfig(steps=20, prompts_per_step=1, blocks=1, shown_images=0), nuclei[:2])
 
 
 def test_a_loss_that_stays_broken_ends_with_what_was_learned(
