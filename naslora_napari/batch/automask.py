@@ -73,6 +73,14 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
     return paint(masks, [mask["stability_score"] for mask in found], image.shape[:2])
 
 
+def best_first(labels: np.ndarray, confidence: np.ndarray) -> AutoMasks:
+    """Return objects ``1..N`` of ``labels`` renumbered, the most confident first."""
+    order = np.argsort(-confidence, kind="stable")
+    number = np.zeros(len(order) + 1, np.int32)
+    number[order + 1] = np.arange(1, len(order) + 1)
+    return AutoMasks(number[labels], confidence[order])
+
+
 def paint(
     masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int, ...], largest_share: float = LARGEST_SHARE
 ) -> AutoMasks:

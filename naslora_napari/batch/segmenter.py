@@ -12,17 +12,16 @@ from torch import Tensor
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
-from naslora_trainer.answer import tokens_of
 from naslora_trainer.data import boxes_in
 from naslora_trainer.devices import pick_device
+from naslora_trainer.evaluate import decode_all
 from naslora_trainer.frames import frame_shape
-from naslora_trainer.mask_decoder import decode
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import SeedHead, head_of
 
-from .automask import AutoMasks, paint, segment_image
+from .automask import AutoMasks, best_first, paint, segment_image
 from .instances import Instances, find_instances
 from .tiling import LARGER, stitched
 
@@ -100,10 +99,7 @@ class Segmenter:
         """Find all objects of an image that the encoder sees as a whole."""
         found = self._instances(head, rgb)
         if quick:
-            order = np.argsort(-found.confidence, kind="stable")
-            number = np.zeros(len(order) + 1, np.int32)
-            number[order + 1] = np.arange(1, len(order) + 1)
-            return AutoMasks(number[found.labels], found.confidence[order])
+            return best_first(found.labels, found.confidence)
         masks, quality = self._asked(found)
         return paint(masks, quality, rgb.shape[:2], largest_share=1.0)
 
@@ -131,12 +127,9 @@ class Segmenter:
 
     def _answers(self, prompts: Sequence[Prompts]) -> tuple[Tensor, Tensor]:
         """Return logits (B, H, W) and predicted quality (B,)."""
-        tokens = torch.cat([tokens_of(self._predictor, one) for one in prompts])
-        image = self._predictor.features + self.sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        image_pe = self.sam.prompt_encoder.get_dense_pe()
-        low, quality = decode(self.sam.mask_decoder, image, image_pe, tokens, 1)
+        low, quality = decode_all(self._predictor, prompts, self.learned)
         logits = self.sam.postprocess_masks(low, self._predictor.input_size, self._predictor.original_size)
-        return logits[:, 0], quality[:, 0]
+        return logits[:, 0], quality
 
     def _prompts(self, found: Instances) -> list[Prompts]:
         """Return a box around each object, with a click in its middle where the model knows clicks."""

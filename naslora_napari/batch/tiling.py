@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from .automask import FREE_SHARE, AutoMasks
+from .automask import FREE_SHARE, AutoMasks, best_first
 
 #: An image is seen as a whole up to so many times the side that the model learned from.
 LARGER = 1.5
@@ -78,10 +78,7 @@ def stitched(rgb: np.ndarray, side: int, segment: Callable[[np.ndarray], AutoMas
             if _is_of(tile, box, mask) and free.any() and free.sum() >= FREE_SHARE * mask.sum():
                 confidence.append(float(found.confidence[number - 1]))
                 part[box][free] = len(confidence)
-    order = np.argsort(-np.array(confidence), kind="stable")
-    renumbered = np.zeros(len(order) + 1, np.int32)
-    renumbered[order + 1] = np.arange(1, len(order) + 1)
-    return AutoMasks(renumbered[labels], np.array(confidence)[order])
+    return best_first(labels, np.array(confidence))
 
 
 def _is_of(tile: Tile, box: tuple[slice, slice], mask: np.ndarray) -> bool:
