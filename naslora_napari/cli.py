@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from naslora_resources.registry import DEFAULT_MODEL, models
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.errors import UserError
 
 from .cli_adapters import adapters
 from .cli_batch import segment
 from .cli_labels import export_labels, import_labels
+from .cli_models import list_models
 from .cli_suggest import suggest
 from .cli_training import adopt, finetune
 from .console import Json
@@ -216,16 +217,7 @@ def _draw_search(adapter: Path, records: Any, config: Any, picture: Path) -> Non
     _say(f"Picture: {picture}")
 
 
-@app.command("models")
-def list_models(as_json: Json = False) -> None:
-    """List the base models."""
-    import dataclasses
-
-    lines = []
-    for entry in models().values():
-        size = f"{entry.size_bytes / 2**20:.0f} MB" + (f" on {entry.base}" if entry.base else "")
-        lines.append(f"{entry.id:16} {entry.title}  ({size}, {entry.licence})")
-    _print([dataclasses.asdict(entry) for entry in models().values()], as_json, "\n".join(lines))
+app.command("models")(list_models)
 
 
 @app.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import platformdirs
 import pytest
 from hypothesis import settings
 
@@ -37,6 +39,14 @@ def litemedsam() -> Sam:
     from naslora_trainer.base import load_base
 
     return load_base("litemedsam")
+
+
+@pytest.fixture
+def config_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for what a person set up on this computer."""
+    folder = tmp_path / "config"
+    monkeypatch.setattr(platformdirs, "user_config_dir", lambda *args, **kwargs: str(folder))
+    return folder
 
 
 @pytest.fixture

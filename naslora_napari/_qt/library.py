@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
 
+from naslora_resources.registry import models as known
+from naslora_trainer.adapter_meta import read_header
+
+from .bases import Bases
 from .library_dialog import BASE, LibraryDialog
 from .notify import report, tell
 from .training import Training
@@ -30,6 +34,8 @@ class Library(QObject):
         super().__init__(training)
         self._training = training
         self.dialog = dialog = LibraryDialog(training.panel)
+        self.bases = Bases(training, dialog)
+        dialog.base_asked.connect(self.bases.show)
         training.panel.models_asked.connect(self.show)
         training.swapped.connect(self.refresh)
         training.finished.connect(lambda _: self.refresh())
@@ -49,6 +55,7 @@ class Library(QObject):
 
     def close(self) -> None:
         """Close the dialog."""
+        self.bases.close()
         self.dialog.close()
 
     def refresh(self) -> None:
@@ -69,15 +76,17 @@ class Library(QObject):
         project, training = self._training.project, self._training
         if project is None:
             return
-        fingerprint = training.predictor.models.base_fingerprint
+        models, base = training.predictor.models, training.predictor.base
+
+        def work() -> AdapterEntry:
+            meant = read_header(path).meta.base
+            return project.library.import_from(path, models.base_fingerprint(meant if meant in known() else base))
 
         def done(entry: AdapterEntry) -> None:
             tell(f"{entry.name} is one of the models of {project.name} now; nothing uses it yet.")
             self.refresh()
 
-        training.model_tasks.run(
-            lambda: project.library.import_from(path, fingerprint()), done, self._failed, doing="checking the adapter"
-        )
+        training.model_tasks.run(work, done, self._failed, doing="checking the adapter")
 
     def _use(self, key: str) -> None:
         if key == BASE:

@@ -47,6 +47,7 @@ class LibraryDialog(QDialog):
     """
 
     use_asked = Signal(str)
+    base_asked = Signal()
     renamed = Signal(str, str)
     noted = Signal(str, str)
     export_asked = Signal(str, object)
@@ -129,6 +130,7 @@ class LibraryDialog(QDialog):
         self.use_button = button("Use", self._use, "Let this model answer; the one before stays in the list")
         self.rename_button = button("Rename", lambda: self.edit(NAME))
         self.note_button = button("Note", lambda: self.edit(NOTE), "Write something about it")
+        self.base_button = button("Base model…", self.base_asked.emit, "Work with another SAM, or one of your own")
         self.export_button = button("Export…", self._export, "Save it as one file for somebody else")
         self.import_button = button("Import…", self._import, "Take over a file; you can drop it here as well")
         self.delete_button = button("Delete", lambda: self.delete_asked.emit(self.selected()[0]))
@@ -159,7 +161,7 @@ class LibraryDialog(QDialog):
         scroll.setWidgetResizable(True)
         row = QHBoxLayout()
         left = (self.use_button, self.rename_button, self.note_button, self.delete_button)
-        right = (self.export_button, self.import_button)
+        right = (self.base_button, self.export_button, self.import_button)
         for pressed in left:
             row.addWidget(pressed)
         row.addStretch(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, Signal
 
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.config import PRESET_STEPS, FineTuneConfig
 from naslora_trainer.errors import UserError
 
@@ -98,11 +99,14 @@ class Training(QObject):
         self.show_readiness()
         self.project_set.emit()
         self._look_at_pace(project)
-        self.file_tasks.run(lambda: project.library.in_use, lambda path: self._bring_back(project, path))
+        self.file_tasks.run(
+            lambda: (project.library.in_use, project.library.base or DEFAULT_MODEL),
+            lambda found: self._bring_back(project, *found),
+        )
 
-    def use(self, path: Path | None) -> None:
-        """Let base + an adapter of the project answer (None: the base alone), and remember that in the project."""
-        self._change(path, lambda version: tell(f"The model you chose answers now ({version})."), report)
+    def use(self, path: Path | None, base: str = "") -> None:
+        """Let an adapter of the project answer (None: a base alone, that in use by default), and remember that."""
+        self._change(path, lambda version: tell(f"The model you chose answers now ({version})."), report, base)
 
     def forget(self, key: str) -> None:
         """Do not go back to an adapter that was deleted."""
@@ -293,7 +297,13 @@ class Training(QObject):
 
         self._change(path, done, self._failed)
 
-    def _change(self, path: Path | None, then: Callable[[str], None], failed: Callable[[BaseException], None]) -> None:
+    def _change(
+        self,
+        path: Path | None,
+        then: Callable[[str], None],
+        failed: Callable[[BaseException], None],
+        base: str = "",
+    ) -> None:
         def done(version: str) -> None:
             self._previous_path = self.adapter_path
             self._in_use(path)
@@ -302,7 +312,7 @@ class Training(QObject):
             then(version)
             self.swapped.emit()
 
-        self.model_tasks.run(lambda: self.predictor.swap(path), done, failed, doing="changing to the new model")
+        self.model_tasks.run(lambda: self.predictor.swap(path, base), done, failed, doing="changing to the new model")
 
     def _force(self) -> None:
         self.panel.force_button.hide()
@@ -316,11 +326,11 @@ class Training(QObject):
         tell(f"The previous model answers again ({version}).")
         self.swapped.emit()
 
-    def _bring_back(self, project: Project, path: Path | None) -> None:
+    def _bring_back(self, project: Project, path: Path | None, base: str) -> None:
         """Let the model answer with which the person worked in a project that was opened; then look for trainings."""
         if project is not self.project:
             return
-        if path == self.adapter_path:
+        if path == self.adapter_path and (path is not None or base == self.predictor.base):
             return self.turns.find(project, self._next)
 
         def done(_: str) -> None:
@@ -330,10 +340,12 @@ class Training(QObject):
 
         def failed(error: BaseException) -> None:
             report(error)
-            if path is not None:
-                self._bring_back(project, None)
+            if (path, base) != (None, DEFAULT_MODEL):
+                self._bring_back(project, None, DEFAULT_MODEL if path is None else base)
 
-        self.model_tasks.run(lambda: self.predictor.swap(path), done, failed, doing="loading the model of the project")
+        self.model_tasks.run(
+            lambda: self.predictor.swap(path, base), done, failed, doing="loading the model of the project"
+        )
 
     def _in_use(self, path: Path | None, remember: bool = True) -> None:
         """Note which adapter answers, here and in the project that it belongs to."""
@@ -341,8 +353,8 @@ class Training(QObject):
         self.panel.show_adapter(path is not None)
         project = self.project
         if remember and project is not None and (path is None or path.parent.parent == project.path):
-            key = "" if path is None else path.stem
-            self.file_tasks.run(lambda: project.library.use(key), failed=self._not_remembered)
+            key, base = "" if path is None else path.stem, self.predictor.base
+            self.file_tasks.run(lambda: project.library.use(key, base), failed=self._not_remembered)
 
     def _not_remembered(self, error: BaseException) -> None:
         if not isinstance(error, LockedError):  # a project that is only read does not change

@@ -95,12 +95,12 @@ class LivePredictor:
         device: str = "auto",
         cache: EmbeddingCache | None = None,
     ) -> None:
-        self.base = base
+        self._base = base
         self.cache = EmbeddingCache() if cache is None else cache
         self.visible: Box | None = None
         self.swap_seconds = 0.0
         self.predict_seconds = 0.0
-        self.models = KeptModels(base, device)
+        self.models = KeptModels(device)
         self._start_with = adapter
         self._state: _State | None = None
         self._previous: Model | None = None
@@ -119,7 +119,7 @@ class LivePredictor:
             if self._state is None:
                 load_triton_apart()
                 reuse_freed_memory()
-                self._state = _State(self.models.get(self._start_with))
+                self._state = _State(self.models.get(self._base, self._start_with))
 
     def set_image(self, image: np.ndarray | Picture) -> None:
         """Make an image the one that is asked about, and encode the region in the middle of what is visible.
@@ -195,21 +195,29 @@ class LivePredictor:
         embedding = self._encode(state, region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape)))
         return Look(_predictor(model.sam, embedding), model.learned, (model.version, model.key))
 
-    def swap(self, adapter: Adapter | Path | None) -> str:
-        """Change to base + ``adapter`` (None: the base alone) and return the new version.
+    def swap(self, adapter: Adapter | Path | None, base: str = "") -> str:
+        """Change to another model and return the new version.
 
         The new model is built and encodes what is on the screen beside the old one, which answers meanwhile. One that
         answered lately is still there, and is bit by bit what it was.
 
+        Parameters
+        ----------
+        adapter : Adapter or Path, optional
+            It answers with the base that it belongs to; None: a base alone.
+        base : str
+            Which base, for None; by default that of the model in use.
+
         Raises
         ------
         UserError
-            The file is damaged or belongs to another base; the old model stays.
+            The file is damaged, or the base model is not the one it belongs to or not on this computer; the old model
+            stays.
         """
         with self._change:
             self.load()
             old = self._loaded().model
-            self._change_to(self.models.get(adapter))
+            self._change_to(self.models.get(base or self.base, adapter))
             self._previous = old
             return self.version
 
@@ -251,6 +259,11 @@ class LivePredictor:
     def can_rollback(self) -> bool:
         """True after a swap."""
         return self._previous is not None
+
+    @property
+    def base(self) -> str:
+        """Id of the base of the model in use."""
+        return self._base if self._state is None else self._state.model.base
 
     @property
     def version(self) -> str:

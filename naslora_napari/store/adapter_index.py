@@ -42,11 +42,14 @@ class AdapterIndex:
     ----------
     in_use : str
         The adapter that the person works with; empty: the base model.
+    base : str
+        Id of the base model that the person works with; empty: the default.
     remarks : dict
         A :class:`Remark` of each of which something was said.
     """
 
     in_use: str = ""
+    base: str = ""
     remarks: Mapping[str, Remark] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Remark:
@@ -78,7 +81,8 @@ def read_index(project: Path) -> AdapterIndex:
         if content["version"] != VERSION:
             raise ValueError(f"of version {content['version']}")
         remarks = {str(key): _remark(values) for key, values in content["adapters"].items()}
-        return AdapterIndex(content["in_use"] if isinstance(content["in_use"], str) else "", remarks)
+        in_use, base = (text if isinstance(text := content.get(key), str) else "" for key in ("in_use", "base"))
+        return AdapterIndex(in_use, base, remarks)
     except FileNotFoundError:
         return AdapterIndex()
     except (UserError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -100,7 +104,8 @@ def write_index(project: Path, index: AdapterIndex) -> None:
         for key, said in sorted(index.remarks.items())
         if said != Remark()
     }
-    write_json(own(project, folder / FILE), {"version": VERSION, "in_use": index.in_use, "adapters": remarks})
+    content = {"version": VERSION, "in_use": index.in_use, "base": index.base, "adapters": remarks}
+    write_json(own(project, folder / FILE), content)
 
 
 def clean(text: Any, longest: int = LONGEST_NAME) -> str:

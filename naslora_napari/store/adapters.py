@@ -78,8 +78,20 @@ class AdapterLibrary:
         """The file of the adapter that the person works with; None: the base model, or the file is gone."""
         return self._files().get(read_index(self._project).in_use)
 
-    def use(self, key: str) -> None:
+    @property
+    def base(self) -> str:
+        """Id of the base model that the person works with; empty: the default."""
+        return read_index(self._project).base
+
+    def use(self, key: str, base: str | None = None) -> None:
         """Remember which adapter the person works with; empty: the base model.
+
+        Parameters
+        ----------
+        key : str
+            The adapter.
+        base : str, optional
+            Id of the base model that goes with it, empty for the default; None: as before.
 
         Raises
         ------
@@ -88,7 +100,7 @@ class AdapterLibrary:
         """
         if key:
             self._file(key)
-        self._change(lambda index: replace(index, in_use=key))
+        self._change(lambda index: replace(index, in_use=key, base=index.base if base is None else base))
 
     def rename(self, key: str, name: str) -> None:
         """Call an adapter something else; an empty name: what it is.
@@ -174,7 +186,7 @@ class AdapterLibrary:
         source : Path
             The file, which stays where it is.
         base_fingerprint : str
-            Fingerprint of the base model in use.
+            Fingerprint of the base model that it must belong to.
 
         Raises
         ------

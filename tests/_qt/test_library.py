@@ -11,12 +11,13 @@ from qtpy.QtCore import Qt
 from segment_anything.modeling import Sam
 
 from naslora_napari._qt import training
+from naslora_napari._qt.base_dialog import AddedModelDialog
 from naslora_napari._qt.library_dialog import BASE, NAME, LibraryDialog
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
 
-from .conftest import FIRST, Window, messages
+from .conftest import FIRST, WAIT_MS, Window, messages
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -52,7 +53,7 @@ def use(window: Window, key: str) -> None:
     """Press Use on a model and wait until it answers."""
     dialog = window.dock.library.dialog
     dialog.select([key])
-    with window.qtbot.waitSignal(window.dock.training.swapped):
+    with window.qtbot.waitSignal(window.dock.training.swapped, timeout=WAIT_MS):
         window.qtbot.mouseClick(dialog.use_button, LEFT)
     window.settle()
 
@@ -128,6 +129,40 @@ def test_a_project_that_is_opened_again_has_its_model(window: Window, models: Li
     assert dock.predictor.version == DEFAULT_MODEL and any("good.safetensors is damaged" in m for m in messages())
 
 
+def test_a_model_of_ones_own_answers_and_is_remembered(
+    window: Window, models: LibraryDialog, config_folder: Path, litemedsam: Sam, tmp_path: Path
+) -> None:
+    dock, bases = window.dock, window.dock.library.bases
+    torch.save(litemedsam.state_dict(), tmp_path / "own.pth")
+    window.qtbot.mouseClick(models.base_button, LEFT)
+    dialog = bases.dialog
+    assert dialog.selected() == DEFAULT_MODEL and not dialog.use_button.isEnabled()
+    asked = AddedModelDialog(tmp_path / "own.pth", dialog)
+    asked.prompts["point"].setChecked(False)
+    asked.accepted.connect(lambda: dialog.add_asked.emit(*asked.chosen))
+    asked.accept()
+    window.until(lambda: dialog.table.rowCount() == 6)
+    dialog.table.selectRow(5)
+    assert dialog.selected() == "own" and dialog.remove_button.isEnabled() and not bases.tasks.busy
+    with window.qtbot.waitSignal(dock.training.swapped, timeout=WAIT_MS):
+        window.qtbot.mouseClick(dialog.use_button, LEFT)
+    window.settle()
+    assert dock.predictor.version == "own" and dialog.table.item(5, 4).text() == "in use"
+    assert not dialog.remove_button.isEnabled() and cells(models, NAME)[0] == "own"
+    window.click((64, 64))
+    assert window.answer().version == "own" and len(window.answer().candidates) == 9  # a click as boxes
+    assert dock.project is not None and dock.project.library.base == "own"
+    dialog.table.selectRow(2)
+    assert "Download" in dialog.use_button.text() and dialog.table.item(2, 4).text() == "to download, 358 MB"
+    use(window, "good")
+    assert dock.predictor.base == DEFAULT_MODEL == dock.project.library.base
+    window.qtbot.mouseClick(dock.train_panel.rollback_button, LEFT)
+    window.until(lambda: dock.predictor.version == "own")
+    window.settle()
+    window.open(dock.project.path)
+    assert dock.predictor.version == "own"
+
+
 def test_a_better_model_waits_where_the_person_wants_to_be_asked(
     window: Window, models: LibraryDialog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,11 +173,11 @@ def test_a_better_model_waits_where_the_person_wants_to_be_asked(
     run.mkdir(parents=True)
     (run / "adapter.safetensors").write_bytes((dock.project.path / "adapters" / "good.safetensors").read_bytes())
     dock.training._run_project, dock.training._run_dir = dock.project, run
-    with window.qtbot.waitSignal(dock.trained) as ended:
+    with window.qtbot.waitSignal(dock.trained, timeout=WAIT_MS) as ended:
         dock.training._adopt({"event": "result", "better": True, "reason": "It is better."})
     assert not ended.args[0]["swapped"] and dock.predictor.version == DEFAULT_MODEL
     assert "anyway" not in dock.train_panel.force_button.text()
-    with window.qtbot.waitSignal(dock.training.swapped):
+    with window.qtbot.waitSignal(dock.training.swapped, timeout=WAIT_MS):
         window.qtbot.mouseClick(dock.train_panel.force_button, LEFT)
     window.settle()
     assert dock.training.adapter_path == dock.project.library.in_use == dock.project.path / "adapters" / "x.safetensors"

@@ -89,11 +89,29 @@ def test_models_that_answered_lately_are_there_at_once(
         predictor.swap(path)
         assert len(predictor.models) == 2 and np.array_equal(predictor.predict(box).low_res, answers[path])
     assert predictor.model is not models[two]  # it was built anew, and answers the same
-    assert predictor.models.base_fingerprint() == adapter.meta.fingerprint
+    assert predictor.models.base_fingerprint(predictor.base) == adapter.meta.fingerprint
     other = dataclasses.replace(adapter, meta=adapter.meta.model_copy(update={"prompts": ("box",)}))
     predictor.swap(one)
     predictor.swap(other)
     assert predictor.learned == ("box",)  # of the same id, and yet another one
+
+
+def test_an_adapter_brings_its_base_along(
+    predictor: LivePredictor, adapter: Adapter, nucleus: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Prompts(box=box_of(nucleus))
+    mine = predictor.predict(box).low_res
+    assert predictor.swap(None, "litemedsam") == "litemedsam" == predictor.base and predictor.learned == ("box",)
+    other = predictor.predict(box).low_res
+    assert not np.array_equal(other, mine)
+    assert predictor.swap(adapter) == f"{DEFAULT_MODEL}+{adapter.id}" and predictor.base == DEFAULT_MODEL
+    assert predictor.rollback() == "litemedsam" == predictor.base
+    assert np.array_equal(predictor.predict(box).low_res, other)
+    assert predictor.swap(None) == "litemedsam"
+    with pytest.raises(UserError, match="'sam_vit_b' is not on this computer"):  # nobody asked for a download
+        monkeypatch.setattr("naslora_trainer.base._downloads", lambda: Path("nowhere"))
+        predictor.swap(None, "sam_vit_b")
+    assert predictor.version == "litemedsam"
 
 
 def test_a_rollback_after_another_image_answers_on_that_image(

