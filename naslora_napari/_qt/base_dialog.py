@@ -59,7 +59,7 @@ class BaseDialog(QDialog):
         self.stop_button = button("Stop the download", self.stopped.emit, "Nothing is left of it")
         self._lay_out()
         self.show_doing("")
-        self.resize(820, 340)
+        self.resize(940, 340)
 
     def show_models(self, entries: Mapping[str, ModelEntry], here: Mapping[str, bool], in_use: str) -> None:
         """Show base models.
