@@ -70,7 +70,7 @@ class Loop:
         self.tiles: list[Tile] = []
         self.clicks: dict[str, Clicks] = {}
         self.result: dict[str, Any] = {}
-        self.swap_ms = self.swap_gap_ms = 0.0
+        self.swap_ms = self.swap_gap_ms = self.first_step_s = 0.0
 
     def open(self) -> None:
         """Open the project with the button and its dialog."""
@@ -139,8 +139,10 @@ class Loop:
         ended: list[dict[str, Any]] = []
         panel, training = self.dock.train_panel, self.dock.training
         self.dock.trained.connect(lambda event: ended.append({**event, "arrived": time.time()}))
+        pressed = time.monotonic()
         self.hands.press(panel.start_button)
         self.hands.wait(lambda: bool(panel.curve.points["loss"]) or bool(ended), "the first training step", 600)
+        self.first_step_s = time.monotonic() - pressed
         self.time_clicks("training", lambda: training.running and not ended)
         if self.hands.shown() is None and training.running:
             self._click_unseen(next(iter(self.clicks["idle"].answers)))

@@ -124,6 +124,7 @@ def _figures(loop: Loop, found: int) -> dict[str, Any]:
     figures = {
         "held_out": {kind: held_out[kind] for kind in ("click", "box")},
         "latency_ms": {when: measure.percentiles(values) for when, values in times.items()},
+        "first_step_s": round(loop.first_step_s, 2),
         "train_s": loop.result["train_s"],
         "peak_mb": loop.result["peak_mb"],
         "swap_ms": round(loop.swap_ms, 1),
