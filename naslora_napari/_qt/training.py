@@ -98,7 +98,7 @@ class Training(QObject):
         self.panel.force_button.hide()
         self.show_readiness()
         self.project_set.emit()
-        self._look_at_pace(project)
+        self._look_at_pace()
         self.file_tasks.run(
             lambda: (project.library.in_use, project.library.base or DEFAULT_MODEL),
             lambda found: self._bring_back(project, *found),
@@ -151,20 +151,26 @@ class Training(QObject):
             dialog.accepted.connect(lambda: self.start(preset))
             dialog.open()
 
-        self.file_tasks.run(lambda: (plan_of(project), pace_of(project)), show, report, doing="looking at the labels")
+        base = self.predictor.base
+        self.file_tasks.run(
+            lambda: (plan_of(project), pace_of(project, base)), show, report, doing="looking at the labels"
+        )
 
     def _steps(self) -> int:
         preset = self.panel.preset.currentText()
         return self.panel.expert.steps.value() or next(n for name, n in PRESET_STEPS.items() if name == preset)
 
-    def _look_at_pace(self, project: Project) -> None:
+    def _look_at_pace(self) -> None:
         """Learn from the last training how long one takes here."""
+        project, base = self.project, self.predictor.base
+        if project is None:
+            return
 
         def known(pace: Pace) -> None:
             self._pace = pace
             self.show_readiness()
 
-        self.file_tasks.run(lambda: pace_of(project), known)
+        self.file_tasks.run(lambda: pace_of(project, base), known, topic="pace")
 
     def start(self, preset: str) -> None:
         """Take a snapshot of all labels in a thread, then train, after the training that runs."""
@@ -351,6 +357,7 @@ class Training(QObject):
         """Note which adapter answers, here and in the project that it belongs to."""
         self.adapter_path = path
         self.panel.show_adapter(path is not None)
+        self._look_at_pace()
         project = self.project
         if remember and project is not None and (path is None or path.parent.parent == project.path):
             key, base = "" if path is None else path.stem, self.predictor.base

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.__main__ import REPORT
 from naslora_trainer.config import Preset
 from naslora_trainer.errors import UserError
@@ -121,26 +122,33 @@ class Pace:
         return self.around_s + steps * self.step_s
 
 
+#: How many times as long a larger image encoder takes, about: as many times the operations.
+TIMES = {"vit_b": 10.0, "vit_l": 30.0, "vit_h": 60.0}
 #: Where nothing was trained yet: eight small images on two cores of a server, LiteMedSAM.
 FIRST_GUESS = Pace(40.0, 1.4)
 
 
-def pace_of(project: Project) -> Pace:
-    """Return how long the last training of a project took, or a guess where there is none."""
+def pace_of(project: Project, base: str = DEFAULT_MODEL) -> Pace:
+    """Return how long the last training of a project took that began with a base model, or a guess where none did."""
     for run in reversed(project.runs()):
         try:
             report = read_json(run / REPORT)
         except UserError:
             continue
-        pace = _pace(report)
+        pace = _pace(report, base)
         if pace is not None:
             return pace
-    return FIRST_GUESS
+    entry = models().get(base)
+    longer = TIMES.get(entry.architecture, 1.0) if entry else 1.0
+    return Pace(FIRST_GUESS.around_s * longer, FIRST_GUESS.step_s * longer)
 
 
-def _pace(report: Any) -> Pace | None:
-    """Return what a report says, where it does."""
+def _pace(report: Any, base: str) -> Pace | None:
+    """Return what a report says, where it does and is of a training of that base model."""
     if not isinstance(report, dict):
+        return None
+    config = report.get("config")
+    if not isinstance(config, dict) or config.get("base") != base:
         return None
     whole, busy, steps = (report.get(name) for name in ("train_s", "busy_s", "steps"))
     if not isinstance(whole, int | float) or not isinstance(busy, int | float) or not isinstance(steps, int):

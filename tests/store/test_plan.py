@@ -11,6 +11,7 @@ import pytest
 from naslora_napari.store import Project
 from naslora_napari.store.plan import FIRST_GUESS, Pace, pace_of, plan_of, suggested_preset
 from naslora_napari.store.records import ObjectInfo
+from naslora_resources.registry import DEFAULT_MODEL
 from naslora_resources.samples import sample_folder
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.errors import UserError
@@ -59,8 +60,10 @@ def test_the_time_is_that_of_the_last_training(project: Project) -> None:
     for strange in ("[]", '{"train_s": "x", "steps": 3}', '{"train_s": 1e999, "busy_s": 1, "steps": 3}', "{"):
         (run / "report.json").write_text(strange)
         assert pace_of(project) == FIRST_GUESS
-    (run / "report.json").write_text(json.dumps({"train_s": 28.0, "busy_s": 18.0, "steps": 9}))
+    report = {"train_s": 28.0, "busy_s": 18.0, "steps": 9, "config": {"base": DEFAULT_MODEL}}
+    (run / "report.json").write_text(json.dumps(report))
     assert pace_of(project) == Pace(10, 2)
+    assert pace_of(project, "sam_vit_b") == Pace(10 * FIRST_GUESS.around_s, 10 * FIRST_GUESS.step_s)
     assert pace_of(project).seconds(10) == 30
 
 
