@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 from types import ModuleType
@@ -86,3 +87,13 @@ def test_a_mean_is_shown_with_its_spread_and_rows_without_a_file_are_named(resul
     )
     assert results.without_file(["| | x |", "|---|---|", "| a | {b} |", "| c | 1 |"]).endswith(": c")
     assert results.without_file(["| | x |", "|---|---|", "| a | {b} |"]) == ""
+
+
+@pytest.mark.parametrize("module", ["naslora_napari", "naslora_trainer"])
+def test_the_page_on_python_lists_what_a_package_offers(module: str) -> None:
+    assert f".. public-api:: {module}\n" in _text(ROOT / "docs" / "python.md")
+    assert (ROOT / module / "py.typed").is_file() or (ROOT / "trainer" / module / "py.typed").is_file()
+    offered = importlib.import_module(module)
+    for name in set(offered.__all__) - {"__version__"}:
+        assert inspect.getdoc(getattr(offered, name)), name
+        assert getattr(offered, name).__module__.startswith("naslora_")
