@@ -1,6 +1,9 @@
 # make demo   the whole loop on the sample images, in a window where there is a screen
 # make test   style, types and tests
 # make docs   the documentation as a site: build/docs/index.html
+# make figures    kills, damaged files, swaps and a session in the window, measured anew: build/figures;
+#                 SIZE=full takes its time and writes the result files that the site shows
+# make coverage   how much of the code the tests run: benchmarks/results/coverage.json; TESTS=tests/store: of a part
 # All do all their own set-up (see scripts/setup.sh); a second call reuses it.
 
 VENV ?= .venv
@@ -9,9 +12,12 @@ DEMO_OUT ?= demo-out
 PYTEST_FLAGS ?=
 # Tests that open windows or start the program, and wait for what happens then.
 WITH_WINDOW := tests/_qt/ tests/demo/ tests/jobs/ tests/test_cli.py tests/benchmarks/test_interactive.py
+SIZE ?= small
+# What needs no window.
+TESTS ?= tests $(addprefix --ignore=,$(WITH_WINDOW))
 export VENV PYTHON DEMO_OUT
 
-.PHONY: setup demo test lint format docs
+.PHONY: setup demo test lint format docs figures coverage
 
 setup:
 	@scripts/setup.sh
@@ -29,6 +35,15 @@ IN_TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTES
 test: lint
 	$(IN_TWO) tests $(addprefix --ignore=,$(WITH_WINDOW))
 	$(IN_TWO) $(WITH_WINDOW)
+
+figures: setup
+	$(BIN)/python benchmarks/figures.py --size $(SIZE)
+
+coverage: setup
+	@mkdir -p build/coverage
+	$(IN_TWO) $(TESTS) --cov --cov-report=json:build/coverage/report.json
+	$(BIN)/python benchmarks/coverage_figure.py build/coverage/report.json --out benchmarks/results/coverage.json \
+	    --tests $(filter-out --ignore=%,$(TESTS)) --without $(patsubst --ignore=%,%,$(filter --ignore=%,$(TESTS)))
 
 lint: setup
 	$(BIN)/ruff check .

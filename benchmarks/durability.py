@@ -1,6 +1,6 @@
 """Is every label still there? After kills at random moments, and with damaged files; and what that costs.
 
-python benchmarks/durability.py [--kills N] [--mutations N] [--images N] [--json] [--out FILE]
+python benchmarks/durability.py [--parts kill mutate accept open] [--kills N] [--mutations N] [--images N] [--json]
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ from projects import make_project, squares
 SIDE, OBJECTS, ACCEPTS = 2048, 500, 100
 #: Objects of each image of the large project.
 OBJECTS_EACH = 23
+PARTS = ("kill", "mutate", "accept", "open")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--images", type=int, default=5000, help="of the project that is opened")
@@ -40,7 +43,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="JSON only")
     parser.add_argument("--out", type=Path, help="a file for the JSON")
     options = parser.parse_args()
-    document = measure(options.kills, options.mutations, options.images, options.accepts, options.seed)
+    document = measure(options)
     text = json.dumps(document, indent=2)
     if options.out:
         options.out.write_text(text + "\n", encoding="utf-8")
@@ -48,23 +51,24 @@ def main() -> None:
     sys.exit(0 if sound(document) else 1)
 
 
-def measure(kills: int, mutations: int, images: int, accepts: int, seed: int) -> dict[str, Any]:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return what is asked for, with the machine."""
-    document: dict[str, Any] = {}
-    for part in (
-        lambda folder: kill(folder, kills, seed),
-        lambda folder: mutate(folder, mutations, seed),
-        lambda folder: time_accepts(folder, accepts),
-        lambda folder: time_opening(folder, images),
-    ):
+    parts: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "kill": lambda folder: kill(folder, options.kills, options.seed),
+        "mutate": lambda folder: mutate(folder, options.mutations, options.seed),
+        "accept": lambda folder: time_accepts(folder, options.accepts),
+        "open": lambda folder: time_opening(folder, options.images),
+    }
+    document: dict[str, Any] = {"benchmark": "durability"}
+    for name in options.parts:
         with tempfile.TemporaryDirectory(prefix="naslora-durability-") as folder:
-            document |= part(Path(folder))
-    return document | {"seed": seed, "machine": machine()}
+            document |= parts[name](Path(folder))
+    return document | {"seed": options.seed, "machine": machine()}
 
 
 def sound(document: dict[str, Any]) -> bool:
     """Return whether nothing was lost, unreadable, silently wrong, crashed or hanging."""
-    return not any(document[key] for key in ("lost", "unreadable", "crashes_or_hangs", "silent_wrong"))
+    return not any(document.get(key) for key in ("lost", "unreadable", "crashes_or_hangs", "silent_wrong"))
 
 
 def time_accepts(folder: Path, accepts: int) -> dict[str, float]:
@@ -114,7 +118,7 @@ def table(document: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
     names = [key for key in document if key not in ("machine", "failures")]
     lines = ["| figure | |", "|---|---|", *(f"| {name} | {document[name]} |" for name in names)]
-    return "\n".join([*lines, "", *document["failures"], json.dumps(document["machine"])])
+    return "\n".join([*lines, "", *document.get("failures", []), json.dumps(document["machine"])])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ author = "The naslora-napari developers"
 copyright = f"2026, {author}"  # noqa: A001
 release = version = installed("naslora-napari")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "command_line"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "command_line", "public_api", "results"]
 exclude_patterns = ["extensions"]
 html_theme = "furo"
 html_title = f"naslora-napari {release}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
 def _text(path: Path) -> str:
@@ -44,3 +48,52 @@ def test_buttons_of_the_tutorials_are_in_the_window(name: str) -> None:
     named = set(re.findall(r"\*\*([^*]+)\*\*", _text(ROOT / "docs" / f"{name}.md"))) - NOT_BUTTONS
     assert len(named) > 5
     assert not [button for button in named if f'"{button}"' not in code]
+
+
+@pytest.fixture(scope="module")
+def results() -> ModuleType:
+    """What fills figures into the pages."""
+    spec = importlib.util.spec_from_file_location("result_files", ROOT / "docs" / "extensions" / "result_files.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_result_file_is_shown_and_every_figure_has_its_file(results: ModuleType) -> None:
+    shown = [found for page in PAGES for found in results.used(_text(page))]
+    fences = sum(_text(page).count("{results} ") for page in PAGES)
+    assert fences == len(results.DIRECTIVE.findall("".join(map(_text, PAGES))))
+    assert {name for name, *_ in shown} == {path.stem for path in RESULTS}
+    for name, template, under in shown:
+        table = results.filled(results.load(name), template, under)
+        assert "{" in template and "{" not in table
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_a_result_file_says_where_and_when(results: ModuleType, path: Path) -> None:
+    said = results.origin(path.stem, results.load(path.stem))
+    assert re.search(r"[A-Z].*, \d+ cores?, load \d.*, Python 3\.\d+.*, 20\d\d-\d\d-\d\d", said)
+
+
+def test_a_mean_is_shown_with_its_spread_and_rows_without_a_file_are_named(results: ModuleType) -> None:
+    document: dict = {"a": {"b": results.Spread(mean=0.5, spread=0.25)}, "runs": [{"seed": 2}, {"seed": 0}]}
+    assert results.filled(document, "{b:.3f}", "a") == "0.500 ± 0.250"
+    with pytest.raises(KeyError):
+        results.filled(document, "{c}", "a")
+    machine = {"cpu": "X", "cores": 1, "load": 2, "python": "3.11", "date": "2026-01-02T03:04:05"}
+    assert results.origin("n", {**document, "machine": machine}).endswith(
+        "1 core, load 2.0, Python 3.11, 2026-01-02, seeds 0, 2"
+    )
+    assert results.without_file(["| | x |", "|---|---|", "| a | {b} |", "| c | 1 |"]).endswith(": c")
+    assert results.without_file(["| | x |", "|---|---|", "| a | {b} |"]) == ""
+
+
+@pytest.mark.parametrize("module", ["naslora_napari", "naslora_trainer"])
+def test_the_page_on_python_lists_what_a_package_offers(module: str) -> None:
+    assert f".. public-api:: {module}\n" in _text(ROOT / "docs" / "python.md")
+    assert (ROOT / module / "py.typed").is_file() or (ROOT / "trainer" / module / "py.typed").is_file()
+    offered = importlib.import_module(module)
+    for name in set(offered.__all__) - {"__version__"}:
+        assert inspect.getdoc(getattr(offered, name)), name
+        assert getattr(offered, name).__module__.startswith("naslora_")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import distribution, entry_points
@@ -84,14 +85,23 @@ def test_ci_runs_every_python_that_is_promised_on_every_system() -> None:
     assert {system.split("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
 
 
+def test_every_dependency_has_its_licence_listed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert {"cpu", "dask", "docs", "qt", "testing", "all"} <= extras.keys()
+    wanted = {re.split(r"[\[<>=!; ]", line)[0].lower() for line in sum(extras.values(), project["dependencies"])}
+    listed = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8").lower()
+    assert not [name for name in wanted - {project["name"]} if not re.search(rf"\b{re.escape(name)}\b", listed)]
+
+
 def test_no_core_dependency_brings_qt() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert not [line for line in project["dependencies"] if re.match(r"pyside|pyqt\d", line, re.IGNORECASE)]
 
 
-def test_the_wheel_has_every_part_and_nothing_else(tmp_path: Path) -> None:
+def test_wheel_and_sdist_have_every_part_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -118,3 +128,19 @@ def test_the_wheel_has_every_part_and_nothing_else(tmp_path: Path) -> None:
     for licence in ("LICENSE", "LICENSES/Apache-2.0.txt", "THIRD_PARTY.md"):
         assert any(name.endswith(f".dist-info/licenses/{licence}") for name in names)
     assert wheel.stat().st_size < 4_000_000  # of which the click adapter is 2.5
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        files = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    assert {name.split("/")[0] for name in files} == {
+        *("naslora_napari", "trainer", "resources", "tests", "benchmarks", "scripts", "docs", "LICENSES"),
+        *("LICENSE", "README.md", "THIRD_PARTY.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Makefile"),
+        *("napari.yaml", "pyproject.toml", "PKG-INFO", ".gitignore"),
+    }
+    assert {
+        "docs/conf.py",
+        "docs/pictures/loop.png",
+        "benchmarks/results/swap.json",
+        "tests/test_packaging.py",
+    } <= files
+    assert not [name for name in files if "__pycache__" in name or name.endswith((".pyc", ".pth"))]
+    assert sdist.stat().st_size < 5_000_000
