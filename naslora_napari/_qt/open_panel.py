@@ -22,6 +22,7 @@ LAYER = "Annotate the image that is selected in napari's layer list, whatever op
 COMPLETE = "Every object of this image is labelled: what has no label is background"
 SKIP = "This image is not to be labelled"
 SUGGEST = "Suggest next: open the image whose labels would help the model most"
+SAMPLE = "Eight small images of nuclei, six of them labelled, as a project in a folder that you choose"
 AREA = "Draw areas of this image in which every object is labelled; a click into one removes it"
 
 
@@ -36,6 +37,7 @@ class OpenPanel(Panel):
     unfinished_asked = Signal()
     suggest_asked = Signal()
     area_asked = Signal()
+    sample_asked = Signal()
     #: Images are to be looked for in a folder.
     relink_asked = Signal(object)
 
@@ -71,7 +73,8 @@ class OpenPanel(Panel):
         self.find_button = button("Find images…", self._ask_where, "Look for them in another folder")
         self.summary = QLabel()
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.add(self.missing, self.find_button, self.summary)
+        self.sample_button = button("Open the sample project…", self.sample_asked.emit, SAMPLE)
+        self.add(self.missing, self.find_button, self.summary, self.sample_button)
         self.summary.setText("Nothing is open yet.")
         self.show_missing([])
         self._enable(False)
@@ -81,6 +84,7 @@ class OpenPanel(Panel):
         self.list.use(project)
         self.show_missing([])
         self._enable(bool(project.images))
+        self.sample_button.hide()
         if roomy and len(project.images) > 1 and not self.list_button.isChecked():
             self.list_button.setChecked(True)
             self._fold()
