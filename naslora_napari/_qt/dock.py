@@ -33,6 +33,7 @@ from .notify import report, warn
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
+from .report_dialog import open_report
 from .sample_project import SampleProject
 from .status import Status
 from .suggesting import Suggesting
@@ -230,6 +231,7 @@ class NasLoraDock(QWidget):
             asked.connect(self.open_project)
         self.open_panel.image_chosen.connect(self.show_image)
         self.open_panel.channels.chosen.connect(self._choose_channels)
+        self.open_panel.report_asked.connect(lambda: open_report())
         self.open_panel.area_asked.connect(lambda: self.set_mode("area"))
         self.prompt_panel.add_mode("area", self.open_panel.area_button)
         self.prompt_panel.mode_chosen.connect(self.set_mode)

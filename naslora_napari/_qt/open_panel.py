@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy
+from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSizePolicy
 
 from naslora_trainer.images import IMAGE_SUFFIXES
 
@@ -23,6 +23,7 @@ COMPLETE = "Every object of this image is labelled: what has no label is backgro
 SKIP = "This image is not to be labelled"
 SUGGEST = "Suggest next: open the image whose labels would help the model most"
 SAMPLE = "Eight small images of nuclei, six of them labelled, as a project in a folder that you choose"
+SAMPLE_TEXT = "Open the sample project…"
 AREA = "Draw areas of this image in which every object is labelled; a click into one removes it"
 
 
@@ -38,6 +39,7 @@ class OpenPanel(Panel):
     suggest_asked = Signal()
     area_asked = Signal()
     sample_asked = Signal()
+    report_asked = Signal()
     #: Images are to be looked for in a folder.
     relink_asked = Signal(object)
 
@@ -47,7 +49,13 @@ class OpenPanel(Panel):
         self.folder_button = button("Folder…", self._ask_folder, "Open all images of a folder")
         self.project_button = button("Project…", self._ask_project, "Open a folder NAME.naslora")
         self.layer_button = button("Layer…", self.layer_asked.emit, LAYER)
-        self.add_row(self.image_button, self.folder_button, self.project_button, self.layer_button)
+        self.menu_button = button("⋯", lambda: None, "The sample project, and a report for those who help")
+        self.menu_button.setFixedWidth(34)
+        menu = QMenu(self)
+        menu.addAction(SAMPLE_TEXT).triggered.connect(lambda _=False: self.sample_asked.emit())
+        menu.addAction("Report…").triggered.connect(lambda _=False: self.report_asked.emit())
+        self.menu_button.setMenu(menu)
+        self.add_row(self.image_button, self.folder_button, self.project_button, self.layer_button, self.menu_button)
         self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
         self.next_button = button("▶", lambda: self.step(1), "Next image")
         self.unfinished_button = button("▶▶", self.unfinished_asked.emit, "Next image that is not finished")
@@ -73,7 +81,7 @@ class OpenPanel(Panel):
         self.find_button = button("Find images…", self._ask_where, "Look for them in another folder")
         self.summary = QLabel()
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.sample_button = button("Open the sample project…", self.sample_asked.emit, SAMPLE)
+        self.sample_button = button(SAMPLE_TEXT, self.sample_asked.emit, SAMPLE)
         self.add(self.missing, self.find_button, self.summary, self.sample_button)
         self.summary.setText("Nothing is open yet.")
         self.show_missing([])
