@@ -14,7 +14,7 @@ from naslora_trainer.images import list_images, read_image, read_labels
 
 from ..jobs import segment_command, segment_job
 from .batch_panel import BatchPanel
-from .notify import tell, warn
+from .notify import complain, tell, warn
 from .polling import Polling
 from .tasks import Tasks
 from .training import Training
@@ -99,8 +99,9 @@ class Batching(QObject):
         if event["event"] == "warning":
             warn(event["message"])
         elif event["event"] == "error":
-            message = f"{event['message']} {event.get('hint', '')}".strip()
-            warn(message)
+            hint = str(event.get("hint", ""))
+            complain(str(event["message"]), hint)
+            message = f"{event['message']} {hint}".strip()
             self._end(event, message)
         elif event["event"] == "result":
             self._end(event, "Stopped." if event.get("status") == "cancelled" else "")

@@ -33,6 +33,8 @@ from .notify import report, warn
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
+from .report_dialog import open_report
+from .sample_project import SampleProject
 from .status import Status
 from .suggesting import Suggesting
 from .tasks import Tasks
@@ -95,6 +97,7 @@ class NasLoraDock(QWidget):
         self.browsing, self.exchange = Browsing(self), Exchange(self)
         self.ahead, self.suggesting = Ahead(self), Suggesting(self)
         self.following: Following = Following(self)
+        self.sample = SampleProject(self)
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
@@ -228,6 +231,7 @@ class NasLoraDock(QWidget):
             asked.connect(self.open_project)
         self.open_panel.image_chosen.connect(self.show_image)
         self.open_panel.channels.chosen.connect(self._choose_channels)
+        self.open_panel.report_asked.connect(lambda: open_report())
         self.open_panel.area_asked.connect(lambda: self.set_mode("area"))
         self.prompt_panel.add_mode("area", self.open_panel.area_button)
         self.prompt_panel.mode_chosen.connect(self.set_mode)
@@ -403,7 +407,7 @@ class NasLoraDock(QWidget):
     def _next_step(self, has_prompt: bool, has_preview: bool) -> str:
         """What the person can do now, in one sentence."""
         if self.session is None or not self.session.name:
-            return "Open an image or a folder to begin."
+            return "Open an image or a folder to begin, or the sample project to try it out."
         if not self.predictor.is_ready:
             return "The model prepares the image…"
         if self.editing.merging:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QFileDialog, QLabel, QSizePolicy
+from qtpy.QtWidgets import QFileDialog, QLabel, QMenu, QSizePolicy
 
 from naslora_trainer.images import IMAGE_SUFFIXES
 
@@ -22,6 +22,8 @@ LAYER = "Annotate the image that is selected in napari's layer list, whatever op
 COMPLETE = "Every object of this image is labelled: what has no label is background"
 SKIP = "This image is not to be labelled"
 SUGGEST = "Suggest next: open the image whose labels would help the model most"
+SAMPLE = "Eight small images of nuclei, six of them labelled, as a project in a folder that you choose"
+SAMPLE_TEXT = "Open the sample project…"
 AREA = "Draw areas of this image in which every object is labelled; a click into one removes it"
 
 
@@ -36,6 +38,8 @@ class OpenPanel(Panel):
     unfinished_asked = Signal()
     suggest_asked = Signal()
     area_asked = Signal()
+    sample_asked = Signal()
+    report_asked = Signal()
     #: Images are to be looked for in a folder.
     relink_asked = Signal(object)
 
@@ -45,7 +49,13 @@ class OpenPanel(Panel):
         self.folder_button = button("Folder…", self._ask_folder, "Open all images of a folder")
         self.project_button = button("Project…", self._ask_project, "Open a folder NAME.naslora")
         self.layer_button = button("Layer…", self.layer_asked.emit, LAYER)
-        self.add_row(self.image_button, self.folder_button, self.project_button, self.layer_button)
+        self.menu_button = button("⋯", lambda: None, "The sample project, and a report for those who help")
+        self.menu_button.setFixedWidth(34)
+        menu = QMenu(self)
+        menu.addAction(SAMPLE_TEXT).triggered.connect(lambda _=False: self.sample_asked.emit())
+        menu.addAction("Report…").triggered.connect(lambda _=False: self.report_asked.emit())
+        self.menu_button.setMenu(menu)
+        self.add_row(self.image_button, self.folder_button, self.project_button, self.layer_button, self.menu_button)
         self.previous_button = button("◀", lambda: self.step(-1), "Previous image")
         self.next_button = button("▶", lambda: self.step(1), "Next image")
         self.unfinished_button = button("▶▶", self.unfinished_asked.emit, "Next image that is not finished")
@@ -71,7 +81,8 @@ class OpenPanel(Panel):
         self.find_button = button("Find images…", self._ask_where, "Look for them in another folder")
         self.summary = QLabel()
         self.summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.add(self.missing, self.find_button, self.summary)
+        self.sample_button = button(SAMPLE_TEXT, self.sample_asked.emit, SAMPLE)
+        self.add(self.missing, self.find_button, self.summary, self.sample_button)
         self.summary.setText("Nothing is open yet.")
         self.show_missing([])
         self._enable(False)
@@ -81,6 +92,7 @@ class OpenPanel(Panel):
         self.list.use(project)
         self.show_missing([])
         self._enable(bool(project.images))
+        self.sample_button.hide()
         if roomy and len(project.images) > 1 and not self.list_button.isChecked():
             self.list_button.setChecked(True)
             self._fold()

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 #: What napari takes for "read, but there is nothing to add".
 NO_LAYERS: list[Any] = [(None,)]
+#: What File > Open Sample opens with this reader; no file has this name.
+SAMPLE = "naslora://sample/nuclei.naslora"
 PLUGIN, WIDGET = "naslora-napari", "NAS-LoRA"
 
 
 def project_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
     """Return what opens a project; None for what is none."""
+    if path == SAMPLE:
+        return read_sample
     if not isinstance(path, str) or Path(path).suffix != SUFFIX or not (Path(path) / FILE).is_file():
         return None
     return read_project
@@ -41,6 +45,22 @@ def read_project(path: str) -> list[Any]:
     if viewer is None:
         return _layers(Path(path))
     dock_of(viewer).open_project(Path(path))
+    return NO_LAYERS
+
+
+def read_sample(path: str) -> list[Any]:
+    """Let the person choose where the sample project is to be, and open it in the dock of the viewer.
+
+    Where there is no viewer, return its first image and labels as layers.
+    """
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    if viewer is None:
+        from .samples import nuclei
+
+        return list(nuclei())
+    dock_of(viewer).sample.ask()
     return NO_LAYERS
 
 

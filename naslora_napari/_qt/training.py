@@ -18,7 +18,7 @@ from ..jobs.remote import check_address
 from ..live import LivePredictor
 from ..store.locking import LockedError
 from ..store.plan import FIRST_GUESS, Pace, TrainingPlan, pace_of, plan_of, suggested_preset
-from .notify import report, tell, warn
+from .notify import complain, report, tell, warn
 from .plan_dialog import PlanDialog
 from .polling import Polling
 from .settings import setting
@@ -266,7 +266,7 @@ class Training(QObject):
         if event["event"] == "warning":
             warn(event["message"])
         elif event["event"] == "error":
-            warn(f"{event['message']} {event.get('hint', '')}".strip())
+            complain(str(event["message"]), str(event.get("hint", "")))
             self._end(event, "The training ended with an error; labels and model are as they were.")
         elif event["event"] == "result" and event["status"] == "cancelled":
             self._end(event)

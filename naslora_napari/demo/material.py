@@ -10,9 +10,10 @@ import numpy as np
 
 from naslora_resources.samples import sample_folder
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import list_images, read_labels
+from naslora_trainer.images import read_labels
 
 from ..store import Project
+from ..store.sample import copied_tiles
 
 FOLDER, MARKER = "files", ".made-by-naslora-demo"
 #: The tile on which objects are clicked in the window, and the unseen one on which answers are compared.
@@ -57,8 +58,8 @@ def prepare(out: Path, left_open: tuple[int, ...]) -> Material:
         The folder cannot be written, or holds files that the demo did not make.
     """
     folder = _fresh(out / FOLDER)
-    labelled = _copied(sample_folder("labelled") / "images", folder / "nuclei")
-    batch = _copied(sample_folder("held_out") / "images", folder / "more-nuclei")
+    labelled = copied_tiles("labelled", folder / "nuclei")
+    batch = copied_tiles("held_out", folder / "more-nuclei")
     unseen = next(path for path in batch if path.stem == UNSEEN)
     project = Project.create(folder / "nuclei.naslora", [*labelled, unseen], classes=("nucleus",))
     names = {entry.path.stem: entry.name for entry in project.images}
@@ -73,11 +74,6 @@ def prepare(out: Path, left_open: tuple[int, ...]) -> Material:
 
 def _outlines(part: str, stem: str) -> np.ndarray:
     return read_labels(sample_folder(part) / "masks" / f"{stem}.png")
-
-
-def _copied(source: Path, target: Path) -> list[Path]:
-    target.mkdir()
-    return [Path(shutil.copy(path, target / path.name)) for path in list_images(source)]
 
 
 def _fresh(folder: Path) -> Path:

@@ -5,21 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 
 from naslora_napari._qt import driving
+from naslora_napari._qt.report_dialog import ReportDialog
 from naslora_trainer.prompts import deepest_point
 from naslora_trainer.scores import dice
 
 from .conftest import FIRST, SECOND, Window, large_objects, messages
 
 
-def test_an_unreadable_image_is_told(closed_window: Window, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_told_with_a_report_that_others_may_read(closed_window: Window, tmp_path: Path) -> None:
     window = closed_window
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not an image")
     window.dock.open_image(broken)
     window.until(lambda: any("broken.png" in message for message in messages()))
+    ((name, show_report),) = notification_manager.records[-1].actions
+    assert name == "Report…"
+    show_report(None)
+    dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ReportDialog))
+    window.until(dialog.copy_button.isEnabled)
+    window.qtbot.mouseClick(dialog.copy_button, Qt.MouseButton.LeftButton)
+    text = QApplication.clipboard().text()
+    dialog.close()
+    assert "UserError" in text and "torch" in text and "broken.png" not in text and str(tmp_path) not in text
     assert window.dock.project is None
     window.open(window.folder)
     window.click(deepest_point(large_objects()[0]))
