@@ -36,7 +36,7 @@ def segment(
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", help="sub-folders too; the results mirror them")] = False,
     format: Annotated[LabelFormat, typer.Option("--format", help="of label images")] = LabelFormat.tiff,
-    also: Annotated[str, typer.Option(help="overlays, geojson, coco: one or several, with commas")] = "",
+    also: Annotated[str, typer.Option(help="overlays, geojson, coco, semantic: one or several, with commas")] = "",
     workers: Annotated[int, typer.Option(min=0, help="so many processes share the images")] = 0,
     dask: Annotated[str, typer.Option(help="share them over the cluster at tcp://... or tls://...")] = "",
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,

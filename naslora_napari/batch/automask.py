@@ -35,10 +35,13 @@ class AutoMasks:
         ``(H, W)`` int32: 0 background, 1..N objects, the best first.
     confidence : ndarray
         ``(N,)`` float: stability of each, 0 to 1.
+    classes : ndarray or None
+        ``(N,)`` int: number of the class of each, from 1 on; None where the model tells none.
     """
 
     labels: np.ndarray
     confidence: np.ndarray
+    classes: np.ndarray | None = None
 
 
 def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int = GRID) -> AutoMasks:
@@ -73,12 +76,12 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
     return paint(masks, [mask["stability_score"] for mask in found], image.shape[:2])
 
 
-def best_first(labels: np.ndarray, confidence: np.ndarray) -> AutoMasks:
+def best_first(labels: np.ndarray, confidence: np.ndarray, classes: np.ndarray | None = None) -> AutoMasks:
     """Return objects ``1..N`` of ``labels`` renumbered, the most confident first."""
     order = np.argsort(-confidence, kind="stable")
     number = np.zeros(len(order) + 1, np.int32)
     number[order + 1] = np.arange(1, len(order) + 1)
-    return AutoMasks(number[labels], confidence[order])
+    return AutoMasks(number[labels], confidence[order], None if classes is None else classes[order])
 
 
 def paint(

@@ -45,8 +45,8 @@ def find_instances(maps: np.ndarray) -> Instances:
     Parameters
     ----------
     maps : ndarray
-        (3, H, W) float, 0 to 1: object, nearness to the middle, distance to the edge (see
-        :class:`naslora_trainer.seed_head.SeedHead`).
+        (3 or more, H, W) float, 0 to 1: object, nearness to the middle, distance to the edge (see
+        :class:`naslora_trainer.seed_head.SeedHead`). Those of classes are not looked at.
     """
     inside = maps[0] >= FOREGROUND
     height = np.where(inside, ndimage.gaussian_filter((maps[1] + maps[2]) / 2, 1), 0)
@@ -61,3 +61,33 @@ def find_instances(maps: np.ndarray) -> Instances:
     index = np.arange(1, len(kept) + 1)
     seeds = np.array(ndimage.maximum_position(height, labels, index), int).reshape(-1, 2)
     return Instances(labels, seeds, np.atleast_1d(ndimage.mean(maps[0], labels, index)) if len(index) else np.zeros(0))
+
+
+def classes_of(labels: np.ndarray, probabilities: np.ndarray, count: int) -> np.ndarray:
+    """Return the class of each object: the one with the highest mean probability over its pixels.
+
+    Parameters
+    ----------
+    labels : ndarray
+        (H, W) int32: 1..count.
+    probabilities : ndarray
+        (K, h, w) float of the same image, maybe coarser.
+    count : int
+        How many objects there are.
+
+    Returns
+    -------
+    ndarray
+        (count,) int: 1..K.
+    """
+    rows, cols = spread(labels.shape, probabilities.shape[1:])
+    inside = labels > 0
+    objects = labels[inside]
+    sums = [np.bincount(objects, plane[np.ix_(rows, cols)][inside], count + 1)[1:] for plane in probabilities]
+    return np.argmax(np.stack(sums), axis=0) + 1
+
+
+def spread(shape: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and the column of a map of shape ``coarse`` in which each of those of an image falls."""
+    rows, cols = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, coarse, strict=True))
+    return rows, cols

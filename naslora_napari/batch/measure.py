@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ SUMMARY = (
     "image", "status", "reason", "objects", "touching_border", "covered", "area_mean", "area_median", "confidence_mean",
     "confidence_min", "pixel_height_um", "pixel_width_um", "rows", "cols",
 )  # fmt: skip
+#: What the columns of the summary begin with that count the objects of a class.
+OF_CLASS = "objects_"
 _NAMES = {
     "centroid-0": "centroid_row", "centroid-1": "centroid_col",
     "bbox-0": "bbox_row0", "bbox-1": "bbox_col0", "bbox-2": "bbox_row1", "bbox-3": "bbox_col1",
@@ -89,8 +92,10 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the row of an image of ``shape`` (H, W) in the summary, of the rows of its objects.
 
-    ``covered`` is the share of pixels in objects; areas are in pixels.
+    ``covered`` is the share of pixels in objects; areas are in pixels. ``objects_<class>`` is how many are of a class,
+    of those that are there.
     """
+    classes = Counter(row["class"] for row in rows if row["class"])
     areas = [float(row["area"]) for row in rows]
     confidence = [float(row["confidence"]) for row in rows]
     found: dict[str, Any] = {
@@ -105,7 +110,7 @@ def summarise(
     if rows:
         found |= {"area_mean": float(np.mean(areas)), "area_median": float(np.median(areas))}
         found |= {"confidence_mean": float(np.mean(confidence)), "confidence_min": min(confidence)}
-    return found | _sides(pixel_um)
+    return found | _sides(pixel_um) | {OF_CLASS + name: count for name, count in classes.items()}
 
 
 def _properties(labels: np.ndarray, channels: np.ndarray) -> dict[str, np.ndarray]:

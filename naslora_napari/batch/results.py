@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -20,15 +21,17 @@ from naslora_trainer.pictures import open_picture
 from ..store.formats import FORMATS
 from ..store.formats.geojson import SUFFIX as GEOJSON
 from ..store.formats.neutral import Labelled
+from ..store.manifest import COLORS
 from ..store.records import ClassInfo
+from .table import Table
 
 #: Of label images, by the name of their format.
 SUFFIXES = {"tiff": ".tif", "png": ".png"}
 #: What else can be written.
-EXTRAS = ("overlays", "geojson", "coco")
-OVERLAYS = "overlays"
+EXTRAS = ("overlays", "geojson", "coco", "semantic")
+OVERLAYS, SEMANTIC = "overlays", "semantic"
 OUTLINE = (255, 220, 0)
-COCO = "coco.json"
+COCO, CLASSES = "coco.json", "classes.csv"
 #: The class of objects without one.
 PLAIN = ClassInfo(1, "object", "#ffdc00")
 
@@ -45,6 +48,8 @@ class Wanted:
         Of label images, one of :data:`SUFFIXES`: ``tiff`` has 32 bits, ``png`` 16.
     extras : tuple of str
         Of :data:`EXTRAS`.
+    classes : tuple of str
+        What the model tells apart; their numbers begin at 1.
 
     Raises
     ------
@@ -55,6 +60,7 @@ class Wanted:
     out: Path
     format: str = "tiff"
     extras: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format not in SUFFIXES:
@@ -71,11 +77,28 @@ class Wanted:
         others = {
             "overlays": (self.out / OVERLAYS / name).with_suffix(".png"),
             "geojson": (self.out / name).with_suffix(GEOJSON),
+            "semantic": (self.out / SEMANTIC / name).with_suffix(SUFFIXES[self.format]),
         }
         return [self.labels_of(name), *(path for extra, path in others.items() if extra in self.extras)]
 
+    def names_of(self, numbers: np.ndarray | None) -> list[str] | None:
+        """Return the names of classes of objects, None where there are no numbers."""
+        return None if numbers is None else [self.classes[number - 1] for number in numbers.tolist()]
 
-def write_files(wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray) -> None:
+    @cached_property
+    def infos(self) -> dict[str, ClassInfo]:
+        """The classes as other programs are told them, by name; without any, the one of all objects."""
+        if not self.classes:
+            return {"": PLAIN}
+        return {
+            name: ClassInfo(number, name, COLORS[(number - 1) % len(COLORS)])
+            for number, name in enumerate(self.classes, start=1)
+        }
+
+
+def write_files(
+    wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray, classes: np.ndarray | None = None
+) -> None:
     """Write the files of an image, each atomically, the label image last.
 
     Parameters
@@ -87,22 +110,34 @@ def write_files(wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray) 
     rgb : ndarray
         (H, W, 3) uint8.
     labels : ndarray
-        (H, W) int32.
+        (H, W) int32, 1..N.
+    classes : ndarray, optional
+        (N,) int: number of the class of each object.
 
     Raises
     ------
     UserError
         A file cannot be written, or there are more objects than the format can number.
     """
+    of = dict(enumerate(wanted.names_of(classes) or (), start=1))
     for path in reversed(wanted.files_of(name)):
         path.parent.mkdir(parents=True, exist_ok=True)
         with saving(path) as temporary:
             if path.suffix == GEOJSON:
-                _write_geojson(temporary, name, labels)
+                _write_geojson(temporary, _labelled(wanted, name, Path(name), labels, of))
             elif path == wanted.labels_of(name):
                 _write_labels(temporary, name, labels)
+            elif path.is_relative_to(wanted.out / SEMANTIC):
+                _write_labels(temporary, name, semantic(labels, classes))
             else:
                 iio.imwrite(temporary, overlay(rgb, labels))
+
+
+def semantic(labels: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """Return the number of the class at each pixel, (H, W) uint8; 1 for all objects where there are no classes."""
+    if classes is None:
+        return (labels > 0).astype(np.uint8)
+    return np.concatenate([[0], classes]).astype(np.uint8)[labels]
 
 
 def overlay(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -112,15 +147,27 @@ def overlay(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def write_coco(wanted: Wanted, names: Iterable[tuple[str, Path]]) -> None:
+def write_classes(wanted: Wanted) -> None:
+    """Write which number in semantic images is which class.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    rows = ({"number": info.id, "class": name} for name, info in wanted.infos.items())
+    Table(wanted.out / CLASSES, ("number", "class")).replace(rows)
+
+
+def write_coco(wanted: Wanted, images: Iterable[tuple[str, Path, Mapping[int, str]]]) -> None:
     """Write one COCO file for all images, from their label images.
 
     Parameters
     ----------
     wanted : Wanted
         Where they are.
-    names : iterable of (str, Path)
-        Name and file of each image.
+    images : iterable of (str, Path, mapping of int to str)
+        Name and file of each image, and the class of each of its objects, where there are classes.
 
     Raises
     ------
@@ -128,14 +175,14 @@ def write_coco(wanted: Wanted, names: Iterable[tuple[str, Path]]) -> None:
         A label image cannot be read, or the file cannot be written.
     """
 
-    def images() -> Iterator[Labelled]:
-        for name, path in names:
-            yield _labelled(name, path, read_labels(wanted.labels_of(name)))
+    def labelled() -> Iterator[Labelled]:
+        for name, path, of in images:
+            yield _labelled(wanted, name, path, read_labels(wanted.labels_of(name)), of)
 
     write = FORMATS["coco"].write
     assert write is not None
     with saving(wanted.out / COCO) as temporary:
-        write(images(), temporary)
+        write(labelled(), temporary)
 
 
 def _write_labels(path: Path, name: str, labels: np.ndarray) -> None:
@@ -143,17 +190,18 @@ def _write_labels(path: Path, name: str, labels: np.ndarray) -> None:
         most = np.iinfo(np.uint16).max
         if labels.size and labels.max() > most:
             raise UserError(f"{name} has more than {most} objects, which a PNG cannot number.", "Choose TIFF.")
-        iio.imwrite(path, labels.astype(np.uint16))
+        iio.imwrite(path, labels if labels.dtype == np.uint8 else labels.astype(np.uint16))
     else:
         tifffile.imwrite(path, labels, compression="zlib")
 
 
-def _write_geojson(path: Path, name: str, labels: np.ndarray) -> None:
+def _write_geojson(path: Path, image: Labelled) -> None:
     from ..store.formats.geojson import features
 
-    path.write_text(json.dumps(features(_labelled(name, Path(name), labels))), encoding="utf-8")
+    path.write_text(json.dumps(features(image)), encoding="utf-8")
 
 
-def _labelled(name: str, path: Path, labels: np.ndarray, classes: Sequence[ClassInfo] = (PLAIN,)) -> Labelled:
-    known = dict.fromkeys(np.unique(labels[labels > 0]).tolist(), PLAIN)
-    return Labelled(name, name, labels, known, classes, lambda: open_picture(path))
+def _labelled(wanted: Wanted, name: str, path: Path, labels: np.ndarray, of: Mapping[int, str]) -> Labelled:
+    infos = wanted.infos
+    known = {key: infos.get(of.get(key, ""), PLAIN) for key in np.unique(labels[labels > 0]).tolist()}
+    return Labelled(name, name, labels, known, list(infos.values()), lambda: open_picture(path))

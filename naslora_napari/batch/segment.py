@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,9 @@ from naslora_trainer.files import not_saved
 from naslora_trainer.images import list_images
 
 from .ledger import LEDGER, Entry, Ledger
-from .measure import COLUMNS, SUMMARY, TEXTS
+from .measure import COLUMNS, OF_CLASS, SUMMARY, TEXTS
 from .pace import Gate, Pace
-from .results import Wanted, write_coco
+from .results import Wanted, write_classes, write_coco
 from .table import PARQUET, Table, check_parquet, write_parquet
 from .work import Model, Outcome, Task, in_threads
 
@@ -95,7 +96,8 @@ def segment_folder(
     format : str
         Of label images: ``tiff`` (int32) or ``png`` (uint16).
     extras : sequence of str
-        What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all).
+        What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all), ``semantic``
+        (an image of the number of the class of each pixel; 1 is an object, where the model tells no classes).
     workers : int
         So many processes of this computer share the images; 0: this one does them all.
     dask : str
@@ -110,9 +112,9 @@ def segment_folder(
     from naslora_trainer.adapter import Adapter
 
     folder, out = Path(folder), Path(out)
-    wanted = Wanted(out, format, tuple(sorted(set(extras))))
-    tasks = _tasks(folder, wanted, recursive)
     model = Model(base, Adapter.load(adapter) if isinstance(adapter, Path) else adapter, device)
+    wanted = Wanted(out, format, tuple(sorted(set(extras))), model.classes)
+    tasks = _tasks(folder, wanted, recursive)
     books = _Books(wanted, measure or out / TABLE, _settings(model, wanted))
     gate = Gate(should_stop, is_paused)
     report = BatchReport(out)
@@ -180,7 +182,8 @@ def _result(report: BatchReport) -> dict[str, Any]:
 def _settings(model: Model, wanted: Wanted) -> dict[str, Any]:
     """Return what decides about results: another model or other files have to be made anew."""
     adapter = "" if model.adapter is None else model.adapter.id
-    return {"base": model.base, "adapter": adapter, "format": wanted.format, "extras": list(wanted.extras)}
+    settings = {"base": model.base, "adapter": adapter, "format": wanted.format, "extras": list(wanted.extras)}
+    return settings | ({"classes": list(wanted.classes)} if wanted.classes else {})
 
 
 def _tasks(folder: Path, wanted: Wanted, recursive: bool) -> list[Task]:
@@ -255,14 +258,26 @@ class _Books:
 
     def close(self, tasks: list[Task]) -> None:
         """Write what is made of all images."""
-        summary = Table(self._wanted.out / SUMMARIES, SUMMARY)
-        summary.replace(_summary(entry) for entry in self._ledger.entries())
+        counts = [OF_CLASS + name for name in self._wanted.classes]
+        summary = Table(self._wanted.out / SUMMARIES, (*SUMMARY, *counts))
+        summary.replace(dict.fromkeys(counts, 0) | _summary(entry) for entry in self._ledger.entries())
+        if self._wanted.classes:
+            write_classes(self._wanted)
         if self._parquet is not None:
             write_parquet(self._table, self._parquet, TEXTS)
         if "coco" in self._wanted.extras:
             paths = {task.name: task.path for task in tasks}
             done = (entry["name"] for entry in self._ledger.entries() if "error" not in entry)
-            write_coco(self._wanted, ((name, paths[name]) for name in done if name in paths))
+            classes = self._classes_of_objects()
+            write_coco(self._wanted, ((name, paths[name], classes.get(name, {})) for name in done if name in paths))
+
+    def _classes_of_objects(self) -> dict[str, dict[int, str]]:
+        """Return the class of each object by image and label, where there are classes."""
+        found: dict[str, dict[int, str]] = {}
+        if self._wanted.classes:
+            for row in self._table.rows():
+                found.setdefault(row["image"], {})[int(row["label"])] = sys.intern(row["class"])
+        return found
 
 
 def _summary(entry: Entry) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,10 @@ from naslora_trainer.frames import frame_shape
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
-from naslora_trainer.seed_head import SeedHead, head_of
+from naslora_trainer.seed_head import MAPS, SeedHead, head_of, probabilities
 
 from .automask import AutoMasks, best_first, paint, segment_image
-from .instances import Instances, find_instances
+from .instances import Instances, classes_of, find_instances, spread
 from .tiling import LARGER, stitched
 
 #: So many prompts are answered together.
@@ -55,6 +56,8 @@ class Segmenter:
     seen_px : int
         Side of the images, or parts of larger ones, that it learned from, in pixels; 0: not known. Images that are much
         larger are segmented in tiles of that size.
+    classes : tuple of str
+        What it tells apart; their numbers begin at 1.
 
     Raises
     ------
@@ -67,8 +70,9 @@ class Segmenter:
         chosen = Adapter.load(adapter) if isinstance(adapter, Path) else adapter
         self.sam = build(base, chosen, pick_device(device))
         self.learned = learned_prompts(base, chosen)
-        head = head_of(chosen.tensors) if chosen else None
+        head = head_of(chosen.tensors, chosen.meta.classes) if chosen else None
         self._head: SeedHead | None = head.to(self.sam.device) if head else None
+        self.classes = head.classes if head else ()
         self.seen_px = seen_px_of(chosen)
         self._predictor = SamPredictor(self.sam)
 
@@ -97,21 +101,26 @@ class Segmenter:
 
     def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
         """Find all objects of an image that the encoder sees as a whole."""
-        found = self._instances(head, rgb)
+        maps = self._maps(head, rgb)
+        found = _enlarged(find_instances(maps), rgb.shape[:2])
         if quick:
-            return best_first(found.labels, found.confidence)
-        masks, quality = self._asked(found)
-        return paint(masks, quality, rgb.shape[:2], largest_share=1.0)
+            objects = best_first(found.labels, found.confidence)
+        else:
+            masks, quality = self._asked(found)
+            objects = paint(masks, quality, rgb.shape[:2], largest_share=1.0)
+        if not self.classes:
+            return objects
+        return replace(objects, classes=classes_of(objects.labels, maps[MAPS:], len(objects.confidence)))
 
     @torch.no_grad()
-    def _instances(self, head: SeedHead, rgb: np.ndarray) -> Instances:
-        """Encode an image and return its objects as the head sees them, in pixels of the image."""
+    def _maps(self, head: SeedHead, rgb: np.ndarray) -> np.ndarray:
+        """Encode an image and return what the head says of it, (3 + K, h, w) float."""
         resized = self._predictor.transform.apply_image(rgb)
         pixels = torch.as_tensor(resized, device=self.sam.device).permute(2, 0, 1).contiguous()[None]
         self._predictor.set_torch_image(pixels, rgb.shape[:2])
-        maps = head(self._predictor.features, self.sam.preprocess(pixels))[0].sigmoid().cpu().numpy()
+        maps = probabilities(head(self._predictor.features, self.sam.preprocess(pixels)))[0].cpu().numpy()
         height, width = frame_shape(rgb.shape[:2], self.sam.image_encoder.img_size)
-        return _enlarged(find_instances(maps[:, :height, :width]), rgb.shape[:2])
+        return np.asarray(maps[:, :height, :width])
 
     @torch.no_grad()
     def _asked(self, found: Instances) -> tuple[list[np.ndarray], list[float]]:
@@ -150,11 +159,7 @@ def seen_px_of(adapter: Adapter | None) -> int:
 
 def _enlarged(found: Instances, shape: tuple[int, ...]) -> Instances:
     """Return objects in pixels of an image of ``shape``; those that fall between its pixels are left out."""
-    rows, cols = (
-        ((np.arange(image) + 0.5) * frame / image).astype(int)
-        for image, frame in zip(shape, found.labels.shape, strict=True)
-    )
-    labels = found.labels[np.ix_(rows, cols)]
+    labels = found.labels[np.ix_(*spread(shape, found.labels.shape))]
     kept = np.array(sorted(boxes_in(labels)), int)
     number = np.zeros(len(found.seeds) + 1, np.int32)
     number[kept] = np.arange(1, len(kept) + 1)

@@ -67,6 +67,7 @@ def stitched(rgb: np.ndarray, side: int, segment: Callable[[np.ndarray], AutoMas
     """
     labels = np.zeros(rgb.shape[:2], np.int32)
     confidence: list[float] = []
+    classes: list[int] = []
     for tile in tiles_of(rgb.shape, side):
         found = segment(rgb[tile.window])
         part = labels[tile.window]
@@ -78,7 +79,10 @@ def stitched(rgb: np.ndarray, side: int, segment: Callable[[np.ndarray], AutoMas
             if _is_of(tile, box, mask) and free.any() and free.sum() >= FREE_SHARE * mask.sum():
                 confidence.append(float(found.confidence[number - 1]))
                 part[box][free] = len(confidence)
-    return best_first(labels, np.array(confidence))
+                if found.classes is not None:
+                    classes.append(int(found.classes[number - 1]))
+    told = np.array(classes, int) if len(classes) == len(confidence) else None
+    return best_first(labels, np.array(confidence), told)
 
 
 def _is_of(tile: Tile, box: tuple[slice, slice], mask: np.ndarray) -> bool:

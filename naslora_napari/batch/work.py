@@ -103,8 +103,13 @@ class Model:
         mine, theirs = ((m.base, m.device, m.adapter and m.adapter.id) for m in (self, other))
         return mine == theirs
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the model tells apart; their numbers begin at 1."""
+        return () if self.adapter is None else self.adapter.meta.classes
+
     def segment(self, rgb: np.ndarray) -> AutoMasks:
-        """Return the labels and confidences of the objects of an image (H, W, 3) uint8."""
+        """Return the labels, confidences and classes of the objects of an image (H, W, 3) uint8."""
         loaded = self.load()._loaded
         assert loaded is not None
         return loaded.segment(rgb)
@@ -188,8 +193,8 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
     def write(item: _Item) -> None:
         assert item.image is not None and item.rgb is not None
         labels, side = item.found.labels, pixel_size(item.task.path)
-        rows = measure(name, item.image, labels, item.found.confidence, side)
-        write_files(wanted, name, item.rgb, labels)
+        rows = measure(name, item.image, labels, item.found.confidence, side, wanted.names_of(item.found.classes))
+        write_files(wanted, name, item.rgb, labels, item.found.classes)
         sizes = [path.stat().st_size for path in wanted.files_of(name)]
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}

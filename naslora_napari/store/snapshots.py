@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from naslora_trainer.data import Roi, TrainingImage, boxes_in
 from naslora_trainer.pictures import Picture, factor_of
 from naslora_trainer.regions import MOST_SEEN, Region, regions_around
 
-from .records import Annotation
+from .records import Annotation, ClassInfo
 
 
 def training_images(
-    name: str, source: str, picture: Picture, annotation: Annotation, frame: int
+    name: str,
+    source: str,
+    picture: Picture,
+    annotation: Annotation,
+    frame: int,
+    classes: Sequence[ClassInfo] = (),
 ) -> list[TrainingImage]:
     """Return what a training learns from one image.
 
@@ -27,7 +35,16 @@ def training_images(
         Its pixels, of which only those parts are read, and its labels.
     frame : int
         Side of the model's input, in pixels.
+    classes : sequence of ClassInfo
+        Those of the project; one alone says nothing.
     """
+    names = {info.id: info.name for info in classes} if len(classes) > 1 else {}
+    of = {key: names[info.class_id] for key, info in annotation.objects.items() if info.class_id in names}
+    return [replace(part, classes=of) for part in _parts(name, source, picture, annotation, frame)]
+
+
+def _parts(name: str, source: str, picture: Picture, annotation: Annotation, frame: int) -> list[TrainingImage]:
+    """Return the image, or the parts of a large one."""
     labels, marks = annotation.labels, annotation.marks
     boxes = [(float(r0), float(c0), float(r1), float(c1)) for r0, c0, r1, c1 in boxes_in(labels).values()]
     regions = regions_around(picture.shape, boxes, frame)

@@ -155,3 +155,43 @@ def test_parquet_has_the_same_rows(folder: Path, tmp_path: Path) -> None:
     found = parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert [row["image"] for row in found] == [row["image"] for row in rows(tmp_path / "out")]
     assert found[0]["area"] == 64.0 and found[0]["area_um2"] is None
+
+
+def test_classes_are_in_all_results(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def segment(self: Model, rgb: np.ndarray) -> AutoMasks:
+        labels = label(rgb[..., 0] > 128).astype(np.int32)
+        return AutoMasks(labels, np.ones(labels.max()), np.arange(labels.max()) % 2 + 1)
+
+    monkeypatch.setattr(Model, "segment", segment)
+    monkeypatch.setattr(Model, "classes", ("leaf", "root, thin"))
+    out, extras = tmp_path / "out", ("coco", "geojson", "overlays", "semantic")
+    segment_folder(folder, out, recursive=True, extras=extras)
+    before = [(out / name).read_bytes() for name in ("coco.json", "classes.csv", "summary.csv")]
+    of = {(row["image"], row["label"]): row["class"] for row in rows(out)}
+    assert len(of) == 15 and all(name == ("root, thin", "leaf")[int(number) % 2] for (_, number), name in of.items())
+    assert (out / "classes.csv").read_text().splitlines() == ["number,class", "1,leaf", '2,"root, thin"']
+    instances, classes = (tifffile.imread(out / where / "sub/deep/e.tif") for where in ("", "semantic"))
+    assert classes.dtype == np.uint8 and np.array_equal(classes, np.where(instances > 0, (instances + 1) % 2 + 1, 0))
+    columns = (*SUMMARY, "objects_leaf", "objects_root, thin")
+    summary = list(Table(out / "summary.csv", columns).rows())
+    assert [(row[columns[-2]], row[columns[-1]]) for row in summary] == [("1", "0"), *zip("1223", "1122", strict=True)]
+    coco = json.loads((out / "coco.json").read_text())
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    assert sorted(names[a["category_id"]] for a in coco["annotations"]) == ["leaf"] * 9 + ["root, thin"] * 6
+    shapes = json.loads((out / "sub/c.geojson").read_text())["features"]
+    assert [f["properties"]["classification"]["name"] for f in shapes] == ["leaf", "root, thin", "leaf"]
+    segment_folder(folder, out, recursive=True, extras=extras, resume=True)
+    assert before == [(out / name).read_bytes() for name in ("coco.json", "classes.csv", "summary.csv")]
+    monkeypatch.setattr(Model, "classes", ("leaf", "stem"))
+    SEEN.clear()
+    said: list[dict[str, Any]] = []
+    segment_folder(folder, out, recursive=True, extras=extras, resume=True, on_event=said.append)
+    assert any(event["event"] == "warning" for event in said)
+    assert {row["class"] for row in rows(out)} == {"leaf", "stem"}
+
+
+def test_without_classes_a_semantic_image_is_what_is_an_object(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    segment_folder(folder, out, extras=("semantic",), format="png")
+    objects, semantic = iio.imread(out / "b.png"), iio.imread(out / "semantic/b.png")
+    assert np.array_equal(semantic, objects > 0) and not (out / "classes.csv").exists()

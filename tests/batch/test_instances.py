@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from naslora_napari.batch.instances import SMALLEST, find_instances
+from naslora_napari.batch.instances import SMALLEST, classes_of, find_instances
 from naslora_napari.batch.metrics import match
 from naslora_trainer.seed_targets import distances
 
@@ -41,3 +42,15 @@ def test_nothing_and_specks_are_no_objects() -> None:
     labels[3, 3 : 3 + SMALLEST - 1] = 1
     found = find_instances(maps_of(labels))
     assert not found.labels.any() and found.seeds.shape == (0, 2)
+
+
+@given(hnp.arrays(np.int32, (7, 9), elements=st.integers(0, 4)), st.integers(2, 3))
+def test_an_object_has_the_class_that_most_of_its_pixels_are_likely_of(labels: np.ndarray, classes: int) -> None:
+    rng = np.random.default_rng(0)
+    told = rng.dirichlet(np.ones(classes), (7, 9)).transpose(2, 0, 1)
+    found = classes_of(labels, told, 4)
+    assert found.shape == (4,)
+    for number in np.unique(labels[labels > 0]):
+        assert found[number - 1] == told[:, labels == number].mean(axis=1).argmax() + 1
+    twice = labels.repeat(2, 0).repeat(2, 1)
+    assert np.array_equal(classes_of(twice, told, 4), found)

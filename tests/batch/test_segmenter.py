@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.data import TrainingImage
+from naslora_trainer.data import TrainingImage, areas_in
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.seed_head import tensors_of
 from naslora_trainer.seed_training import train_head
@@ -23,17 +25,26 @@ def tile() -> TrainingImage:
     return sample_images("labelled")[0]
 
 
+def of_sizes(tile: TrainingImage) -> dict[int, str]:
+    """The smaller half of the objects is one class, the larger half another."""
+    areas = areas_in(tile.labels)
+    middle = np.median(list(areas.values()))
+    return {key: "large" if area > middle else "small" for key, area in areas.items()}
+
+
 @pytest.fixture(scope="module")
 def model(tile: TrainingImage) -> Segmenter:
     """The default model with a head that has learned one tile by heart."""
     import torch
 
     network = TrainableSam(FineTuneConfig(method="decoder-only", precision="float32"), "cpu")
+    tile = replace(tile, classes=of_sizes(tile))
     head = train_head([tile], lambda image, turn: network.seen(image, turn, torch.float32), 256, 8, 0)
     assert head is not None
     meta = AdapterMeta(
-        base=DEFAULT_MODEL, fingerprint=fingerprint(network.sam), method="decoder-only", rank=1, prompts=network.learns
-    )
+        base=DEFAULT_MODEL, fingerprint=fingerprint(network.sam), method="decoder-only", rank=1, prompts=network.learns,
+        classes=head.classes,
+    )  # fmt: skip
     return Segmenter(DEFAULT_MODEL, Adapter(tensors_of(head), meta), "cpu")
 
 
@@ -44,6 +55,13 @@ def test_what_it_learned_is_found(model: Segmenter, tile: TrainingImage, quick: 
     assert np.array_equal(np.unique(found.labels), np.arange(len(found.confidence) + 1))
     assert (np.diff(found.confidence) <= 0).all() and ((found.confidence >= 0) & (found.confidence <= 1)).all()
     assert match(found.labels, tile.labels).f1 > 0.6
+    assert found.classes is not None and len(found.classes) == len(found.confidence)
+    right, names = [], of_sizes(tile)
+    for number, told in enumerate(found.classes, start=1):
+        under = tile.labels[found.labels == number]
+        if (under > 0).mean() > 0.5:
+            right.append(names[int(np.bincount(under[under > 0]).argmax())] == model.classes[told - 1])
+    assert np.mean(right) > 0.7
 
 
 def test_a_large_image_is_seen_at_the_zoom_that_was_learned(
@@ -55,6 +73,7 @@ def test_a_large_image_is_seen_at_the_zoom_that_was_learned(
     monkeypatch.setattr(model, "seen_px", max(tile.labels.shape))
     found = model.segment(image, quick=True)
     assert found.labels.shape == labels.shape and found.labels.max() == len(found.confidence)
+    assert found.classes is not None and len(found.classes) == len(found.confidence)
     assert (np.diff(found.confidence) <= 0).all()
     assert match(found.labels, labels).f1 > 0.6
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslora_napari.store import ObjectInfo, Project
+from naslora_napari.store.edits import with_class
 from naslora_napari.store.snapshots import _within
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import boxes_in, read_snapshot
@@ -133,3 +134,14 @@ def test_a_snapshot_is_one_moment_while_others_save(tmp_path: Path) -> None:
         assert counts == sorted(counts, reverse=True) and counts[0] - counts[-1] <= 1 and len(counts) == len(names)
         seen.add(tuple(counts))
     assert len(seen) > 3
+
+
+def test_a_training_is_told_classes_where_there_are_several(tmp_path: Path) -> None:
+    project, _ = large_project(tmp_path)
+    (whole,) = project.snapshot(SIDE)
+    assert whole.classes == {}
+    other = project.add_class("other").id
+    project.save("large", with_class(project.annotation("large"), "large", 4, other))
+    parts = project.snapshot(256)
+    wanted = {1: "object", 2: "object", 3: "object", 4: "other"}
+    assert len(parts) == 3 and all(part.classes == wanted for part in parts)

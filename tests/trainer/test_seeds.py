@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.torch import save_file
 from segment_anything.modeling import Sam
 
 from naslora_trainer.adapter import Adapter
@@ -20,10 +22,11 @@ from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.continuing import compose
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.errors import UserError
+from naslora_trainer.frames import framed
 from naslora_trainer.merging import apply, merge
-from naslora_trainer.seed_head import PREFIX, head_of, new_head, tensors_of
+from naslora_trainer.seed_head import PREFIX, head_of, new_head, probabilities, tensors_of
 from naslora_trainer.seed_targets import RING, distances, seed_targets
-from naslora_trainer.seed_training import train_head
+from naslora_trainer.seed_training import classes_in, train_head
 from naslora_trainer.train import finetune
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
@@ -104,6 +107,76 @@ def test_it_learns_to_find_disks_from_some_of_them() -> None:
     assert again is not None
     for name, tensor in tensors_of(head).items():
         assert torch.equal(tensors_of(again)[name], tensor), name
+
+
+def disks_of_two_classes() -> TrainingImage:
+    """Bright and dark disks on grey; each third one is labelled."""
+    rows, cols = np.mgrid[:256, :256]
+    grey, labels = np.full((256, 256), 120, np.uint8), np.zeros((256, 256), np.int32)
+    classes = {}
+    for number, (r, c) in enumerate([(r, c) for r in range(32, 256, 64) for c in range(32, 256, 64)], start=1):
+        inside = (rows - r) ** 2 + (cols - c) ** 2 < 16**2
+        grey[inside] = 230 if number % 2 else 20
+        if number % 3 == 0:
+            labels[inside], classes[number] = number, "bright" if number % 2 else "dark"
+    return TrainingImage("x", np.repeat(grey[..., None], 3, 2), labels, classes=classes)
+
+
+def test_it_learns_classes_from_those_that_are_labelled() -> None:
+    image = disks_of_two_classes()
+    picture = torch.from_numpy(image.image).permute(2, 0, 1)[None] / 127.0 - 1
+    embedding = torch.zeros(1, 256, 64, 64)
+    head = train_head([image], lambda image, turn: (embedding, _turned(picture, turn)), 256, 12, 0)
+    assert head is not None and head.classes == ("bright", "dark")
+    told = probabilities(head(embedding, picture))[0].detach().numpy()
+    assert told.shape == (5, 256, 256) and np.allclose(told[3:].sum(axis=0), 1, atol=1e-5)
+    for value, place in ((230, 3), (20, 4)):
+        assert (told[place][image.image[..., 0] == value] > 0.5).mean() > 0.95
+    again = head_of(tensors_of(head), head.classes)
+    assert again is not None and torch.equal(again(embedding, picture), head(embedding, picture))
+    for classes in ((), ("a", "b", "c")):
+        with pytest.raises(UserError, match="another kind"):
+            head_of(tensors_of(head), classes)
+
+
+@given(LABELS, st.integers(0, 7))
+def test_only_labelled_objects_of_a_class_count(labels: np.ndarray, turn: int) -> None:
+    image = an_image(labels, True, classes={1: "b", 2: "a", 3: "unknown", 9: "a"})
+    found = seed_targets(image, turn, 256, ("a", "b")).classes
+    for number, keys in ((0, (0, 3, 4)), (1, (2,)), (2, (1,))):
+        here = np.isin(framed(labels, turn, 256), keys) | (framed(labels, turn, 256) < 0) * (number == 0)
+        assert np.array_equal(found == number, here)
+
+
+def test_one_class_is_none() -> None:
+    image = disks_of_two_classes()
+    assert classes_in([image]) == ("bright", "dark")
+    bright = {key: name for key, name in image.classes.items() if name == "bright"}
+    assert classes_in([dataclasses.replace(image, classes=bright)]) == ()
+    none = np.zeros_like(image.labels)
+    assert classes_in([dataclasses.replace(image, labels=none)]) == ()
+    assert [p.shape for p in new_head(0).parameters()] == [p.shape for p in new_head(0, ()).parameters()]
+
+
+WRONG_CLASSES = [
+    ["a", "a"],
+    ["a"],
+    ["a", ""],
+    ["a", "x" * 201],
+    ["a", 3],
+    [str(i) for i in range(256)],
+    ["a", "\ud800"],
+]
+
+
+@pytest.mark.parametrize("classes", WRONG_CLASSES)
+def test_classes_of_a_foreign_file_are_checked(classes: list[str], random_adapter: Adapter, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    random_adapter.save(path)
+    meta = json.loads(random_adapter.meta.model_dump_json()) | {"classes": classes}
+    save_file(dict(random_adapter.tensors), path, metadata={"naslora": json.dumps(meta)})
+    with pytest.raises(UserError, match="not a naslora-napari adapter"):
+        Adapter.load(path)
 
 
 def _turned(picture: torch.Tensor, turn: int) -> torch.Tensor:

@@ -8,21 +8,23 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors import SafetensorError, safe_open
 
 from .errors import UserError
 
-#: Version of the file's layout. 2 can hold a head that finds objects; older ones are read.
-ADAPTER_VERSION = 2
+#: Version of the file's layout. 2 can hold a head that finds objects, 3 one that tells classes; older ones are read.
+ADAPTER_VERSION = 3
 #: A larger file is refused before it is read, in bytes.
 MAX_BYTES = 2 * 1024**3
 #: A larger header as well; that of a thorough search has some 100 KiB.
 MAX_HEADER_BYTES = 16 * 1024**2
 #: Nobody trains more; a damaged file must not make a cell that fills the memory.
 MAX_RANK = 1024
+#: Classes are numbered in a byte, and 0 is background.
+MOST_CLASSES = 255
 
 
 class AdapterMeta(BaseModel):
@@ -41,6 +43,8 @@ class AdapterMeta(BaseModel):
     prompts : tuple of str
         What the merged model has learned: ``point``, ``box``, ``multimask``
         (see :func:`naslora_trainer.models.learned_prompts`).
+    classes : tuple of str
+        What its head tells apart, in the order of their numbers from 1 on; empty: it tells no classes.
     architecture : dict
         Probability of each operation, by layer.
     report : dict
@@ -60,9 +64,21 @@ class AdapterMeta(BaseModel):
     partial: int = Field(default=1, ge=1)
     cell_sees: Literal["window", "map"] = "window"
     prompts: tuple[str, ...] = ("point", "box")
+    classes: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        default=(), max_length=MOST_CLASSES
+    )
     architecture: dict[str, dict[str, float]] = Field(default_factory=dict)
     report: dict[str, Any] = Field(default_factory=dict)
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_apart(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names) or len(names) == 1:
+            raise ValueError("classes have to differ")
+        for name in names:
+            name.encode("utf-8")  # they are written to tables
+        return names
 
 
 @dataclass(frozen=True)

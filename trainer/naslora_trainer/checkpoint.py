@@ -105,6 +105,7 @@ def job_digest(config: FineTuneConfig, images: Sequence[TrainingImage], start: A
     for image in images:
         digest.update(f"|{image.name}|{image.image.shape}|{image.complete}|".encode())
         digest.update(str(image.rois or "").encode())  # without any, that of earlier versions
+        digest.update(repr(sorted(image.classes.items())).encode() if image.classes else b"")
         digest.update(np.ascontiguousarray(image.image).data)
         digest.update(np.ascontiguousarray(image.labels).data)
     return digest.hexdigest()

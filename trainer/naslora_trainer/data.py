@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -15,11 +16,13 @@ from .decode import MAX_PIXELS
 from .files import saving
 
 SCHEMA = "naslora-snapshot"
-#: 2 has sources, 3 regions of interest; older ones are read.
-VERSION = 3
+#: 2 has sources, 3 regions of interest, 4 classes; older ones are read.
+VERSION = 4
 Roi = tuple[int, int, int, int]
 #: An image has at most so many regions of interest.
 MOST_ROIS = 10_000
+#: The name of a class has at most so many characters, and the names of an image's classes so many bytes.
+LONGEST_CLASS, MOST_CLASS_BYTES = 200, 2**20
 #: Pixels are counted in parts of so many, which fit into a processor's cache.
 _PART = 2**20
 
@@ -43,6 +46,8 @@ class TrainingImage:
         of its own. A number in ``labels`` is the same object in all of them.
     rois : tuple of (row0, col0, row1, col1)
         Rectangles in which every object is labelled, in pixels; the far edges are exclusive.
+    classes : mapping of int to str
+        The name of the class of each object, where there are several classes; it may name objects that are not here.
     """
 
     name: str
@@ -51,6 +56,7 @@ class TrainingImage:
     complete: bool = False
     source: str = ""
     rois: tuple[Roi, ...] = ()
+    classes: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -146,6 +152,11 @@ def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("rois", data=np.array(image.rois, "<i4").reshape(-1, 4))
+    if image.classes:
+        names = sorted(set(image.classes.values()))
+        of = [(key, names.index(name)) for key, name in sorted(image.classes.items())]
+        group.create_dataset("classes", data=np.array(of, "<i4"))
+        group.create_dataset("class_names", data=np.frombuffer(json.dumps(names).encode("ascii"), np.uint8))
 
 
 def read_snapshot(path: Path | str) -> list[TrainingImage]:
@@ -175,4 +186,25 @@ def _read_image(group: h5py.Group) -> TrainingImage:
         if stored.ndim != 2 or stored.shape[1] != 4 or len(stored) > MOST_ROIS:
             raise ValueError("not regions of interest")
         rois = to_rois(stored[()])
-    return TrainingImage(hdf5.text(group, "name"), pixels[()], labels, hdf5.flag(group, "complete"), source, rois)
+    name, complete = hdf5.text(group, "name"), hdf5.flag(group, "complete")
+    return TrainingImage(name, pixels[()], labels, complete, source, rois, _read_classes(group, labels.size))
+
+
+def _read_classes(group: h5py.Group, most: int) -> dict[int, str]:
+    """Return the class of each object of an image with at most so many of them."""
+    if "classes" not in group:
+        return {}
+    of = hdf5.dataset(group, "classes", np.dtype("<i4"), None)
+    stored = hdf5.dataset(group, "class_names", np.dtype(np.uint8), None)
+    if of.ndim != 2 or of.shape[1] != 2 or len(of) > most or stored.ndim != 1 or len(stored) > MOST_CLASS_BYTES:
+        raise ValueError("not classes of objects")
+    try:
+        names = json.loads(stored[()].tobytes())
+    except RecursionError as error:
+        raise ValueError("not names of classes") from error
+    if not isinstance(names, list) or not all(isinstance(n, str) and 0 < len(n) <= LONGEST_CLASS for n in names):
+        raise ValueError("not names of classes")
+    pairs = of[()].tolist()
+    if not all(0 <= index < len(names) for _, index in pairs):
+        raise ValueError("a class without a name")
+    return {key: names[index] for key, index in pairs}

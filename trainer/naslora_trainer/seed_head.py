@@ -1,8 +1,9 @@
-"""The head that finds all objects of an image: where they are, and how far each pixel is from their middle and edge."""
+"""The head that finds all objects of an image: where they are, how far each pixel is from their middle and edge, and of
+which class it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +24,16 @@ class SeedHead(nn.Module):
     """A small decoder on the image embedding, with the picture itself beside it for what an embedding is too coarse.
 
     It works at half of the low resolution and writes four pixels at a time.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        What it tells apart; none where there is nothing to tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Sequence[str] = ()) -> None:
         super().__init__()
+        self.classes = tuple(classes)
         self.context = nn.Sequential(nn.Conv2d(EMBEDDING, WIDTH, 1), nn.GroupNorm(8, WIDTH), nn.GELU())
         self.detail = nn.Sequential(nn.Conv2d(PICTURE, WIDTH // 2, 3, padding=1), nn.GELU())
         self.body = nn.Sequential(
@@ -36,7 +43,7 @@ class SeedHead(nn.Module):
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
             nn.GroupNorm(8, WIDTH),
             nn.GELU(),
-            nn.Conv2d(WIDTH, 4 * MAPS, 1),
+            nn.Conv2d(WIDTH, 4 * (MAPS + len(self.classes)), 1),
             nn.PixelShuffle(2),
         )
 
@@ -53,8 +60,9 @@ class SeedHead(nn.Module):
         Returns
         -------
         Tensor
-            (B, 3, 256, 256): object, nearness to the middle, distance to the edge. The sigmoid of the last two is 0 to
-            1 in each object, whatever its size.
+            (B, 3 + K, 256, 256): object, nearness to the middle, distance to the edge, and each of K classes. The
+            sigmoid of the two after the first is 0 to 1 in each object, whatever its size; the softmax of those of
+            classes is which of them a pixel is of, if it is of an object.
         """
         half = (LOW_RES // 2, LOW_RES // 2)
         context = functional.interpolate(self.context(embedding), half, mode="bilinear", align_corners=False)
@@ -69,30 +77,37 @@ def shrunk(picture: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(picture, LOW_RES)
 
 
-def new_head(seed: int) -> SeedHead:
+def probabilities(logits: Tensor) -> Tensor:
+    """Return what logits of :class:`SeedHead` (B, 3 + K, H, W) mean, 0 to 1; those of classes add up to 1."""
+    return torch.cat([logits[:, :MAPS].sigmoid(), logits[:, MAPS:].softmax(dim=1)], dim=1)
+
+
+def new_head(seed: int, classes: Sequence[str] = ()) -> SeedHead:
     """Return an untrained head; torch's own random stream is left as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SeedHead()
+        return SeedHead(classes)
 
 
-def head_of(tensors: Mapping[str, Tensor]) -> SeedHead | None:
+def head_of(tensors: Mapping[str, Tensor], classes: Sequence[str] = ()) -> SeedHead | None:
     """Return the head that an adapter holds, in eval mode, or None.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
         Of an :class:`naslora_trainer.Adapter`.
+    classes : sequence of str
+        What it tells apart, as the adapter's metadata say.
 
     Raises
     ------
     UserError
-        The tensors are not those of a head.
+        The tensors are not those of a head for these classes.
     """
     found = {name.removeprefix(PREFIX): t.float() for name, t in tensors.items() if name.startswith(PREFIX)}
     if not found:
         return None
-    head = new_head(0)
+    head = new_head(0, classes)
     try:
         head.load_state_dict(found, strict=True)
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,14 +26,19 @@ class SeedTargets:
         from it; distance to its edge, 1 where it is largest. All are 0 outside of objects.
     counts : ndarray
         (256, 256) bool: where an answer is compared with them.
+    classes : ndarray
+        (256, 256) uint8: the number of the class of the object there, from 1 on; 0 where no class counts.
     """
 
     maps: np.ndarray
     counts: np.ndarray
+    classes: np.ndarray
 
 
-def seed_targets(image: TrainingImage, turn: int, side: int) -> SeedTargets:
+def seed_targets(image: TrainingImage, turn: int, side: int, classes: Sequence[str] = ()) -> SeedTargets:
     """Return the targets of one of the eight turns of an image for a model with input size ``side``.
+
+    ``classes`` are the names of those that are told apart, in the order of their numbers.
 
     An unlabelled pixel is background where every object is labelled, and in a thin ring around labelled objects: it
     tells the head where an object ends. Elsewhere it may be an object that nobody has labelled yet, and does not count.
@@ -42,7 +48,16 @@ def seed_targets(image: TrainingImage, turn: int, side: int) -> SeedTargets:
     objects = np.maximum(labels, 0)
     ring = ndimage.binary_dilation(objects > 0, iterations=RING)
     middle, edge = distances(objects)
-    return SeedTargets(np.stack([objects > 0, middle, edge]).astype(np.float32), (labels != PADDING) & (known | ring))
+    maps = np.stack([objects > 0, middle, edge]).astype(np.float32)
+    return SeedTargets(maps, (labels != PADDING) & (known | ring), _class_map(objects, image, classes))
+
+
+def _class_map(objects: np.ndarray, image: TrainingImage, classes: Sequence[str]) -> np.ndarray:
+    """Return the number of the class at each pixel of ``objects``, 0 where there is none or it is not told apart."""
+    number = {name: index for index, name in enumerate(classes, start=1)}
+    ids, place = np.unique(objects, return_inverse=True)
+    values = np.array([number.get(image.classes.get(key, ""), 0) for key in ids.tolist()], np.uint8)
+    return values[place].reshape(objects.shape)
 
 
 def distances(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import TrainingImage
+from .adapter_meta import MOST_CLASSES
+from .data import TrainingImage, objects_of
 from .network import TrainableSam
-from .seed_head import SeedHead, new_head
+from .seed_head import MAPS, SeedHead, new_head
 from .seed_targets import seed_targets
 
 #: Images in their turns that it learns from, at most: 2 MiB each for the embedding.
@@ -23,18 +25,21 @@ STEPS_PER_STEP, VIEWS_PER_STEP = 5, 2
 LEARNING_RATE = 4e-3
 #: Weight of the distances in the loss.
 DISTANCE_WEIGHT = 4.0
+#: Weight of the classes, where there are several.
+CLASS_WEIGHT = 1.0
 
 Embed = Callable[[TrainingImage, int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class _View:
-    """An image in one of its turns: embedding and picture (half precision), maps, and where they count."""
+    """An image in one of its turns: embedding and picture (half precision), maps, where they count, and classes."""
 
     embedding: Tensor
     picture: Tensor
     maps: Tensor
     counts: Tensor
+    classes: Tensor
 
 
 def learned_head(
@@ -76,11 +81,12 @@ def train_head(
         Called before every step; what it raises ends the training.
     """
     rng = np.random.default_rng([seed, 1])
+    classes = classes_in(images)
     views = []
     for index, turn in _drawn(len(images), min(max(steps, 1), MOST_VIEWS), rng):
         check_stop()
-        views.append(_view(images[index], turn, embed, side))
-    head = new_head(seed).to(views[0].maps.device)
+        views.append(_view(images[index], turn, embed, side, classes))
+    head = new_head(seed, classes).to(views[0].maps.device)
     total = steps * STEPS_PER_STEP
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=total + 1, pct_start=0.2)
@@ -106,17 +112,28 @@ def _drawn(images: int, count: int, rng: np.random.Generator) -> list[tuple[int,
     return pairs[:count]
 
 
-def _view(image: TrainingImage, turn: int, embed: Embed, side: int) -> _View:
+def classes_in(images: Sequence[TrainingImage]) -> tuple[str, ...]:
+    """Return the names of the classes of the labelled objects, sorted; none where there are not several.
+
+    Of too many the ones with the most objects are kept.
+    """
+    names = Counter(image.classes[key] for image in images for key in objects_of(image) if key in image.classes)
+    kept = sorted(name for name, _ in names.most_common(MOST_CLASSES))
+    return tuple(kept) if len(kept) > 1 else ()
+
+
+def _view(image: TrainingImage, turn: int, embed: Embed, side: int, classes: Sequence[str]) -> _View:
     embedding, picture = embed(image, turn)
-    targets = seed_targets(image, turn, side)
-    maps = torch.from_numpy(targets.maps).to(embedding.device)
-    counts = torch.from_numpy(targets.counts).to(embedding.device)
-    return _View(embedding[0].to(torch.bfloat16), picture[0].to(torch.bfloat16), maps, counts)
+    targets = seed_targets(image, turn, side, classes)
+    maps, counts, of_class = (
+        torch.from_numpy(part).to(embedding.device) for part in (targets.maps, targets.counts, targets.classes)
+    )
+    return _View(embedding[0].to(torch.bfloat16), picture[0].to(torch.bfloat16), maps, counts, of_class)
 
 
 def _loss(head: SeedHead, views: Sequence[_View]) -> Tensor:
     """Return the loss: cross-entropy of object or not, squared error of the distances; objects and background weigh
-    the same in it."""
+    the same in it. Where there are classes, the cross-entropy of these is added."""
     embedding = torch.stack([view.embedding for view in views]).float()
     picture = torch.stack([view.picture for view in views]).float()
     maps = torch.stack([view.maps for view in views])
@@ -124,9 +141,30 @@ def _loss(head: SeedHead, views: Sequence[_View]) -> Tensor:
     logits = head(embedding, picture)
     inside, outside = counts & (maps[:, 0] > 0), counts & (maps[:, 0] == 0)
     entropy = functional.binary_cross_entropy_with_logits(logits[:, 0], maps[:, 0], reduction="none")
-    error = (logits[:, 1:].sigmoid() - maps[:, 1:]).square().sum(dim=1)
+    error = (logits[:, 1:MAPS].sigmoid() - maps[:, 1:]).square().sum(dim=1)
     each = entropy + DISTANCE_WEIGHT * error
-    return _mean(each, inside) + _mean(each, outside)
+    loss = _mean(each, inside) + _mean(each, outside)
+    if not head.classes:
+        return loss
+    return loss + CLASS_WEIGHT * _class_loss(logits[:, MAPS:], torch.stack([view.classes for view in views]))
+
+
+def _class_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the cross-entropy of classes inside labelled objects; each class that is there weighs the same.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (B, K, H, W).
+    classes : Tensor
+        (B, H, W) uint8: 1..K; 0 does not count.
+    """
+    target = classes.long()
+    size = torch.bincount(target.flatten(), minlength=logits.shape[1] + 1)
+    size[0] = 0
+    share = torch.where(size > 0, 1 / size.clamp_min(1), 0) / (size > 0).sum().clamp_min(1)
+    entropy = functional.cross_entropy(logits, target - 1, ignore_index=-1, reduction="none")
+    return (entropy * share[target]).sum()
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from .fold import consolidate
 from .gate import Gate, peak_memory_mb
 from .gradients import Gradients, Sample
 from .network import TrainableSam
-from .seed_head import tensors_of
+from .seed_head import SeedHead, tensors_of
 from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
@@ -155,15 +155,15 @@ class _FineTune:
         self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
         return self._adapter(tensors, self._head(), verdict)
 
-    def _head(self) -> dict[str, Tensor]:
-        """Return the tensors of a new head that finds objects, none where it is not wanted or cannot be trained."""
+    def _head(self) -> SeedHead | None:
+        """Return a new head that finds objects, None where it is not wanted or cannot be trained."""
         if not self.config.seed_head:
-            return {}
+            return None
         self.tell.progress(self.step, "seeds", None)
         head = learned_head(self.network, self.feed.training_images(), self.gradients.dtype, self._check_stop)
         if head is None:
             self.tell.warning("The part that finds objects by itself could not be trained: its loss was not finite.")
-        return tensors_of(head) if head else {}
+        return head
 
     def _train(self, gate: Gate) -> None:
         """Take the steps that are left."""
@@ -323,7 +323,7 @@ class _FineTune:
         self.kept = time.monotonic()
         self.keeping = self.kept - begun
 
-    def _adapter(self, tensors: dict[str, Tensor], head: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
+    def _adapter(self, tensors: dict[str, Tensor], head: SeedHead | None, verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
             "images": self.tell.images,
@@ -347,10 +347,11 @@ class _FineTune:
             partial=self.config.searched_part,
             cell_sees=self.config.cell_sees,
             prompts=self.network.learns,
+            classes=head.classes if head else (),
             architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
-        adapter = Adapter(tensors | head, meta)
+        adapter = Adapter(tensors | (tensors_of(head) if head else {}), meta)
         return compose(self.network.start, adapter) if self.network.start else adapter
 
     def _weights_optimizer(self) -> torch.optim.AdamW:
