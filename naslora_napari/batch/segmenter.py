@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from segment_anything import SamPredictor
-from torch import Tensor
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
@@ -21,8 +19,9 @@ from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import SeedHead, head_of
 
-from .automask import AutoMasks, best_first, paint, segment_image
+from .automask import segment_image
 from .instances import Instances, find_instances
+from .masks import AutoMasks, Mask, Upscaling, best_first, paint
 from .tiling import LARGER, stitched
 
 #: So many prompts are answered together.
@@ -101,7 +100,7 @@ class Segmenter:
         if quick:
             return best_first(found.labels, found.confidence)
         masks, quality = self._asked(found)
-        return paint(masks, quality, rgb.shape[:2], largest_share=1.0)
+        return paint(masks, quality, rgb.shape, largest_share=1.0)
 
     @torch.no_grad()
     def _instances(self, head: SeedHead, rgb: np.ndarray) -> Instances:
@@ -114,22 +113,17 @@ class Segmenter:
         return _enlarged(find_instances(maps[:, :height, :width]), rgb.shape[:2])
 
     @torch.no_grad()
-    def _asked(self, found: Instances) -> tuple[list[np.ndarray], list[float]]:
-        """Return the mask (H, W) bool that the mask decoder answers for each object, and its predicted quality."""
+    def _asked(self, found: Instances) -> tuple[list[Mask], list[float]]:
+        """Return the mask that the mask decoder answers for each object, and its predicted quality."""
         prompts = self._prompts(found)
-        masks: list[np.ndarray] = []
+        upscaling = Upscaling(self.sam, self._predictor.input_size, self._predictor.original_size)
+        masks: list[Mask] = []
         quality: list[float] = []
         for start in range(0, len(prompts), BATCH):
-            logits, scores = self._answers(prompts[start : start + BATCH])
-            masks.extend((logits > self.sam.mask_threshold).cpu().numpy())
-            quality.extend(scores.tolist())
+            low, scores = decode_all(self._predictor, prompts[start : start + BATCH], self.learned)
+            masks += map(upscaling.mask, low[:, 0].float().cpu())
+            quality += scores.tolist()
         return masks, quality
-
-    def _answers(self, prompts: Sequence[Prompts]) -> tuple[Tensor, Tensor]:
-        """Return logits (B, H, W) and predicted quality (B,)."""
-        low, quality = decode_all(self._predictor, prompts, self.learned)
-        logits = self.sam.postprocess_masks(low, self._predictor.input_size, self._predictor.original_size)
-        return logits[:, 0], quality
 
     def _prompts(self, found: Instances) -> list[Prompts]:
         """Return a box around each object, with a click in its middle where the model knows clicks."""

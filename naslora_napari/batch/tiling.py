@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from .automask import FREE_SHARE, AutoMasks, best_first
+from .masks import FREE_SHARE, AutoMasks, best_first
 
 #: An image is seen as a whole up to so many times the side that the model learned from.
 LARGER = 1.5

@@ -22,7 +22,7 @@ from .results import Wanted, write_files
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
 
-    from .automask import AutoMasks
+    from .masks import AutoMasks
     from .segmenter import Segmenter
 
 log = logging.getLogger("naslora_napari")
