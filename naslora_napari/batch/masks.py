@@ -18,7 +18,7 @@ LARGEST_SHARE = 0.6
 #: A mask of which less than this share is still free is a part of what is there already.
 FREE_SHARE = 0.5
 #: A label image is renumbered by so many pixels at once.
-_PART = 1 << 22
+PART = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def best_first(labels: np.ndarray, confidence: np.ndarray) -> AutoMasks:
     number = np.zeros(len(order) + 1, np.int32)
     number[order + 1] = np.arange(1, len(order) + 1)
     flat = labels.reshape(-1)
-    for start in range(0, flat.size, _PART):
-        flat[start : start + _PART] = number[flat[start : start + _PART]]
+    for start in range(0, flat.size, PART):
+        flat[start : start + PART] = number[flat[start : start + PART]]
     return AutoMasks(labels, confidence[order])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 from skimage.segmentation import find_boundaries
 
+from naslora_trainer.data import ids_in
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import saving
 from naslora_trainer.images import read_labels
@@ -21,12 +22,17 @@ from ..store.formats import FORMATS
 from ..store.formats.geojson import SUFFIX as GEOJSON
 from ..store.formats.neutral import Labelled
 from ..store.records import ClassInfo
+from .sources import LARGE, Parts
 
 #: Of label images, by the name of their format.
 SUFFIXES = {"tiff": ".tif", "png": ".png"}
 #: What else can be written.
 EXTRAS = ("overlays", "geojson", "coco")
 OVERLAYS = "overlays"
+#: Outlines are drawn on so many pixels at once.
+BAND = 1 << 22
+#: Side of the tiles of a large label image.
+TILE = 512
 OUTLINE = (255, 220, 0)
 COCO = "coco.json"
 #: The class of objects without one.
@@ -75,7 +81,7 @@ class Wanted:
         return [self.labels_of(name), *(path for extra, path in others.items() if extra in self.extras)]
 
 
-def write_files(wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray) -> None:
+def write_files(wanted: Wanted, name: str, rgb: np.ndarray | Parts, labels: np.ndarray) -> None:
     """Write the files of an image, each atomically, the label image last.
 
     Parameters
@@ -84,7 +90,7 @@ def write_files(wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray) 
         Which ones.
     name : str
         Of the image.
-    rgb : ndarray
+    rgb : ndarray or Parts
         (H, W, 3) uint8.
     labels : ndarray
         (H, W) int32.
@@ -105,10 +111,16 @@ def write_files(wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray) 
                 iio.imwrite(temporary, overlay(rgb, labels))
 
 
-def overlay(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def overlay(rgb: np.ndarray | Parts, labels: np.ndarray) -> np.ndarray:
     """Return an image (H, W, 3) uint8 with the outlines of its objects."""
-    drawn = rgb.copy()
-    drawn[find_boundaries(labels, mode="inner")] = OUTLINE
+    height, width = labels.shape
+    drawn = np.empty((height, width, 3), np.uint8)
+    step = max(1, BAND // width)
+    for start in range(0, height, step):  # of a large image a few rows at once, with one more on either side
+        rows, around = slice(start, start + step), slice(max(0, start - 1), start + step + 1)
+        outlines = find_boundaries(labels[around], mode="inner")
+        drawn[rows] = rgb[rows, :]
+        drawn[rows][outlines[start - around.start :][:step]] = OUTLINE
     return drawn
 
 
@@ -145,7 +157,8 @@ def _write_labels(path: Path, name: str, labels: np.ndarray) -> None:
             raise UserError(f"{name} has more than {most} objects, which a PNG cannot number.", "Choose TIFF.")
         iio.imwrite(path, labels.astype(np.uint16))
     else:
-        tifffile.imwrite(path, labels, compression="zlib")
+        tile = (TILE, TILE) if labels.size > LARGE else None  # so that others need not read all of it
+        tifffile.imwrite(path, labels, compression="zlib", tile=tile)
 
 
 def _write_geojson(path: Path, name: str, labels: np.ndarray) -> None:
@@ -155,5 +168,5 @@ def _write_geojson(path: Path, name: str, labels: np.ndarray) -> None:
 
 
 def _labelled(name: str, path: Path, labels: np.ndarray, classes: Sequence[ClassInfo] = (PLAIN,)) -> Labelled:
-    known = dict.fromkeys(np.unique(labels[labels > 0]).tolist(), PLAIN)
+    known = dict.fromkeys(ids_in(labels), PLAIN)
     return Labelled(name, name, labels, known, classes, lambda: open_picture(path))

@@ -22,6 +22,7 @@ from naslora_trainer.seed_head import SeedHead, head_of
 from .automask import segment_image
 from .instances import Instances, find_instances
 from .masks import AutoMasks, Mask, Upscaling, best_first, paint
+from .sources import Parts
 from .tiling import LARGER, stitched
 
 #: So many prompts are answered together.
@@ -76,23 +77,23 @@ class Segmenter:
         """Whether the model finds objects by itself."""
         return self._head is not None
 
-    def segment(self, rgb: np.ndarray, quick: bool = False) -> AutoMasks:
+    def segment(self, rgb: np.ndarray | Parts, quick: bool = False) -> AutoMasks:
         """Find all objects of an image.
 
         Parameters
         ----------
-        rgb : ndarray
-            ``(H, W, 3)`` uint8.
+        rgb : ndarray or Parts
+            ``(H, W, 3)`` uint8. In parts only what is looked at is read: an image in tiles is never in memory as a
+            whole.
         quick : bool
             Take the objects as the head outlines them, without asking the mask decoder. Without a head this is not
             looked at.
         """
         head = self._head
-        if head is None:
-            return segment_image(self.sam, self.learned, rgb)
-        if self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
+        if head and self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
             return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
-        return self._whole(head, rgb, quick)
+        whole = rgb[:, :]
+        return self._whole(head, whole, quick) if head else segment_image(self.sam, self.learned, whole)
 
     def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
         """Find all objects of an image that the encoder sees as a whole."""

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from naslora_trainer.errors import NotSavedError, UserError
-from naslora_trainer.images import read_image, to_rgb8
 from naslora_trainer.pixel_size import pixel_size
 
 from .ahead import ahead
 from .ledger import Entry
 from .measure import measure, summarise
 from .results import Wanted, write_files
+from .sources import Source, open_source
 
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
@@ -103,8 +101,8 @@ class Model:
         mine, theirs = ((m.base, m.device, m.adapter and m.adapter.id) for m in (self, other))
         return mine == theirs
 
-    def segment(self, rgb: np.ndarray) -> AutoMasks:
-        """Return the labels and confidences of the objects of an image (H, W, 3) uint8."""
+    def segment(self, rgb: Any) -> AutoMasks:
+        """Return the labels and confidences of the objects of an image (H, W, 3) uint8, as an array or in parts."""
         loaded = self.load()._loaded
         assert loaded is not None
         return loaded.segment(rgb)
@@ -116,8 +114,7 @@ class _Item:
 
     task: Task
     stamp: list[int] = field(default_factory=list)
-    image: np.ndarray | None = None
-    rgb: np.ndarray | None = None
+    source: Source | None = None
     found: Any = None
     error: str = ""
 
@@ -171,13 +168,12 @@ def do(task: Task, model: Model, wanted: Wanted) -> Outcome:
 
 def _read(item: _Item) -> None:
     item.stamp = item.task.stamp()
-    item.image = read_image(item.task.path)
-    item.rgb = to_rgb8(item.image)
+    item.source = open_source(item.task.path)
 
 
 def _segment(item: _Item, model: Model) -> None:
-    assert item.rgb is not None
-    item.found = model.segment(item.rgb)
+    assert item.source is not None
+    item.found = model.segment(item.source.rgb)
 
 
 def _finish(item: _Item, wanted: Wanted) -> Outcome:
@@ -186,10 +182,10 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
     outcome = Outcome({"name": name})
 
     def write(item: _Item) -> None:
-        assert item.image is not None and item.rgb is not None
+        assert item.source is not None
         labels, side = item.found.labels, pixel_size(item.task.path)
-        rows = measure(name, item.image, labels, item.found.confidence, side)
-        write_files(wanted, name, item.rgb, labels)
+        rows = measure(name, item.source.values, labels, item.found.confidence, side)
+        write_files(wanted, name, item.source.rgb, labels)
         sizes = [path.stat().st_size for path in wanted.files_of(name)]
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}
