@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,37 +10,20 @@ import torch
 from scipy import ndimage
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything.modeling import Sam
+from segment_anything.utils.amg import rle_to_mask
+from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
+
+from naslora_trainer.regions import MOST_SEEN
+
+from .masks import AutoMasks, Mask, paint
 
 #: Points on a side of the grid of prompts. The cost is its square.
 GRID = 12
 #: Sides of the boxes around each grid point for a model that only knows boxes, in pixels of its input frame / 256.
 BOX_SIDES = (24, 48, 96)
-#: Masks that cover more of the image are background.
-LARGEST_SHARE = 0.6
-#: A mask of which less than this share is still free is a part of what is there already.
-FREE_SHARE = 0.5
 #: Predicted IoU and stability below which a mask is dropped: the best F1 on the labelled sample tiles.
 LOWEST_QUALITY, LOWEST_STABILITY = 0.4, 0.8
-
-
-@dataclass(frozen=True)
-class AutoMasks:
-    """Objects of one image.
-
-    Attributes
-    ----------
-    labels : ndarray
-        ``(H, W)`` int32: 0 background, 1..N objects, the best first.
-    confidence : ndarray
-        ``(N,)`` float: stability of each, 0 to 1.
-    classes : ndarray or None
-        ``(N,)`` int: number of the class of each, from 1 on; None where the model tells none.
-    """
-
-    labels: np.ndarray
-    confidence: np.ndarray
-    classes: np.ndarray | None = None
 
 
 def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int = GRID) -> AutoMasks:
@@ -54,10 +36,17 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
     learned : sequence of str
         What it was trained on (see :func:`naslora_trainer.models.learned_prompts`).
     image : ndarray
-        ``(H, W, 3)`` uint8.
+        ``(H, W, 3)`` uint8. A larger one than the model would ever see is asked about in the size that it sees.
     grid : int
         Prompts on each side of the image.
     """
+    if max(image.shape[:2]) > MOST_SEEN:
+        small = segment_image(sam, learned, ResizeLongestSide(MOST_SEEN).apply_image(image), grid)
+        rows, cols = (
+            ((np.arange(size) + 0.5) * seen / size).astype(int)
+            for size, seen in zip(image.shape, small.labels.shape, strict=False)
+        )
+        return AutoMasks(small.labels[np.ix_(rows, cols)], small.confidence)
     generator = SamAutomaticMaskGenerator(
         sam,
         points_per_side=grid,
@@ -65,49 +54,22 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
         pred_iou_thresh=LOWEST_QUALITY,
         stability_score_thresh=LOWEST_STABILITY,
         box_nms_thresh=0.7,
-        output_mode="binary_mask",
+        output_mode="uncompressed_rle",
     )
     if "point" not in learned:
         generator.predictor = _BoxesAroundPoints(sam)
     elif "multimask" not in learned:
         generator.predictor = _OneMask(sam)
     found = generator.generate(image)
-    masks = [ndimage.median_filter(mask["segmentation"], 3) for mask in found]  # no single pixels along the edge
-    return paint(masks, [mask["stability_score"] for mask in found], image.shape[:2])
+    return paint([_crop(mask) for mask in found], [mask["stability_score"] for mask in found], image.shape)
 
 
-def best_first(labels: np.ndarray, confidence: np.ndarray, classes: np.ndarray | None = None) -> AutoMasks:
-    """Return objects ``1..N`` of ``labels`` renumbered, the most confident first."""
-    order = np.argsort(-confidence, kind="stable")
-    number = np.zeros(len(order) + 1, np.int32)
-    number[order + 1] = np.arange(1, len(order) + 1)
-    return AutoMasks(number[labels], confidence[order], None if classes is None else classes[order])
-
-
-def paint(
-    masks: Sequence[np.ndarray], scores: Sequence[float], shape: tuple[int, ...], largest_share: float = LARGEST_SHARE
-) -> AutoMasks:
-    """Make one label image of masks that may overlap: the better one keeps the pixels.
-
-    Parameters
-    ----------
-    masks : sequence of ndarray
-        ``(H, W)`` bool each.
-    scores : sequence of float
-        How good each is; clipped to 0..1.
-    shape : tuple of int
-        (H, W).
-    largest_share : float
-        Masks that cover more of the image are left out.
-    """
-    labels = np.zeros(shape[:2], np.int32)
-    confidence: list[float] = []
-    for i in np.argsort(-np.asarray(scores, float), kind="stable"):
-        free = masks[i] & (labels == 0)
-        if masks[i].mean() <= largest_share and free.any() and free.sum() >= FREE_SHARE * masks[i].sum():
-            confidence.append(float(np.clip(scores[i], 0, 1)))
-            labels[free] = len(confidence)
-    return AutoMasks(labels, np.array(confidence))
+def _crop(found: dict[str, Any]) -> Mask:
+    """Return one of the generator's masks without single pixels along its edge."""
+    left, top, width, height = found["bbox"]
+    row, col = max(0, top - 1), max(0, left - 1)  # of which the filter sees one more pixel around it
+    pixels = rle_to_mask(found["segmentation"])[row : top + height + 2, col : left + width + 2]
+    return Mask(row, col, ndimage.median_filter(pixels, 3))
 
 
 class _OneMask(SamPredictor):

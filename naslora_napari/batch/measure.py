@@ -5,13 +5,17 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 from skimage.measure import regionprops_table
 
 #: Images have at most so many channels.
 MOST_CHANNELS = 4
+#: So many pixels are measured at once, and as many more as their objects reach beyond them.
+BAND = 1 << 22
 #: Properties of scikit-image, in pixels.
 PROPERTIES = (
     "label", "area", "perimeter", "centroid", "bbox", "axis_major_length", "axis_minor_length", "orientation",
@@ -49,7 +53,7 @@ _NAMES = {
 
 def measure(
     name: str,
-    image: np.ndarray,
+    image: Any,
     labels: np.ndarray,
     confidence: np.ndarray,
     pixel_um: tuple[float, float] | None = None,
@@ -61,9 +65,9 @@ def measure(
     ----------
     name : str
         Of the image.
-    image : ndarray
-        (H, W) or (H, W, C): intensities are in its own units, those of channels beyond C None; ``intensity_mean`` is
-        the mean over channels.
+    image : array
+        (H, W) or (H, W, C), numpy or what is sliced like it: intensities are in its own units, those of channels
+        beyond C None; ``intensity_mean`` is the mean over channels.
     labels : ndarray
         (H, W) int32, 1..N.
     confidence : ndarray
@@ -73,10 +77,9 @@ def measure(
     classes : sequence of str, optional
         The class of each of the N objects.
     """
-    channels = (image if image.ndim == 3 else image[..., None])[..., :MOST_CHANNELS]
-    columns = _properties(labels, channels)
-    if pixel_um is not None:
-        columns |= _physical(labels, pixel_um)
+    parts = [_measured(image, labels, band, pixel_um) for band in _bands(labels)]
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    columns = {key: values[np.argsort(columns["label"])] for key, values in columns.items()}
     height, width = labels.shape
     edges = (columns["bbox_row0"] == 0) | (columns["bbox_col0"] == 0)
     edges |= (columns["bbox_row1"] == height) | (columns["bbox_col1"] == width)
@@ -113,11 +116,55 @@ def summarise(
     return found | _sides(pixel_um) | {OF_CLASS + name: count for name, count in classes.items()}
 
 
+@dataclass(frozen=True)
+class _Band:
+    """Rows of an image, and the objects that are measured in them: those that begin in the first of these rows."""
+
+    rows: slice
+    begin: np.ndarray
+
+
+def _bands(labels: np.ndarray) -> list[_Band]:
+    """Return bands that hold each object once, as a whole; at least one band."""
+    spans = [(number, box[0]) for number, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None]
+    high = max(1, BAND // max(1, labels.shape[1]))
+    groups: dict[int, list[tuple[int, slice]]] = {}
+    for number, rows in spans:
+        groups.setdefault(rows.start // high, []).append((number, rows))
+    found = [
+        _Band(
+            slice(min(rows.start for _, rows in group), max(rows.stop for _, rows in group)),
+            np.array([number for number, _ in group]),
+        )
+        for _, group in sorted(groups.items())
+    ]
+    return found or [_Band(slice(0, min(1, len(labels))), np.zeros(0, int))]
+
+
+def _measured(
+    image: Any, labels: np.ndarray, band: _Band, pixel_um: tuple[float, float] | None
+) -> dict[str, np.ndarray]:
+    """Return the columns of the objects of a band."""
+    pixels = np.asarray(image[band.rows])
+    channels = (pixels if pixels.ndim == 3 else pixels[..., None])[..., :MOST_CHANNELS]
+    begin = np.zeros(int(labels[band.rows].max(initial=0)) + 1, np.int32)
+    begin[band.begin] = band.begin
+    part = begin[labels[band.rows]]
+    columns = _properties(part, channels)
+    if pixel_um is not None:
+        columns |= _physical(part, pixel_um)
+        columns["centroid_row_um"] = columns["centroid_row_um"] + band.rows.start * pixel_um[0]
+    for key in ("centroid_row", "bbox_row0", "bbox_row1"):
+        columns[key] = columns[key] + band.rows.start
+    return columns
+
+
 def _properties(labels: np.ndarray, channels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the columns in pixels and in the units of the image."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of hulls of objects of a few pixels
-        table = regionprops_table(labels, channels.astype(float), properties=PROPERTIES)
+        exact = channels if channels.dtype.kind in "iu" else channels.astype(float)  # numpy sums float32 in float32
+        table = regionprops_table(labels, exact, properties=PROPERTIES)
     means = [table[f"intensity_mean-{c}"] for c in range(channels.shape[2])]
     columns = {_NAMES.get(key, key): values for key, values in table.items() if not key.startswith("intensity")}
     for key, values in table.items():

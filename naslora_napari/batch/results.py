@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from skimage.segmentation import find_boundaries
 
+from naslora_trainer.data import ids_in
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import saving
 from naslora_trainer.images import read_labels
@@ -23,6 +24,7 @@ from ..store.formats.geojson import SUFFIX as GEOJSON
 from ..store.formats.neutral import Labelled
 from ..store.manifest import COLORS
 from ..store.records import ClassInfo
+from .sources import LARGE, Parts
 from .table import Table
 
 #: Of label images, by the name of their format.
@@ -30,6 +32,10 @@ SUFFIXES = {"tiff": ".tif", "png": ".png"}
 #: What else can be written.
 EXTRAS = ("overlays", "geojson", "coco", "semantic")
 OVERLAYS, SEMANTIC = "overlays", "semantic"
+#: Outlines are drawn on so many pixels at once.
+BAND = 1 << 22
+#: Side of the tiles of a large label image.
+TILE = 512
 OUTLINE = (255, 220, 0)
 COCO, CLASSES = "coco.json", "classes.csv"
 #: The class of objects without one.
@@ -97,7 +103,7 @@ class Wanted:
 
 
 def write_files(
-    wanted: Wanted, name: str, rgb: np.ndarray, labels: np.ndarray, classes: np.ndarray | None = None
+    wanted: Wanted, name: str, rgb: np.ndarray | Parts, labels: np.ndarray, classes: np.ndarray | None = None
 ) -> None:
     """Write the files of an image, each atomically, the label image last.
 
@@ -107,7 +113,7 @@ def write_files(
         Which ones.
     name : str
         Of the image.
-    rgb : ndarray
+    rgb : ndarray or Parts
         (H, W, 3) uint8.
     labels : ndarray
         (H, W) int32, 1..N.
@@ -140,10 +146,16 @@ def semantic(labels: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     return np.concatenate([[0], classes]).astype(np.uint8)[labels]
 
 
-def overlay(rgb: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def overlay(rgb: np.ndarray | Parts, labels: np.ndarray) -> np.ndarray:
     """Return an image (H, W, 3) uint8 with the outlines of its objects."""
-    drawn = rgb.copy()
-    drawn[find_boundaries(labels, mode="inner")] = OUTLINE
+    height, width = labels.shape
+    drawn = np.empty((height, width, 3), np.uint8)
+    step = max(1, BAND // width)
+    for start in range(0, height, step):  # of a large image a few rows at once, with one more on either side
+        rows, around = slice(start, start + step), slice(max(0, start - 1), start + step + 1)
+        outlines = find_boundaries(labels[around], mode="inner")
+        drawn[rows] = rgb[rows, :]
+        drawn[rows][outlines[start - around.start :][:step]] = OUTLINE
     return drawn
 
 
@@ -192,7 +204,8 @@ def _write_labels(path: Path, name: str, labels: np.ndarray) -> None:
             raise UserError(f"{name} has more than {most} objects, which a PNG cannot number.", "Choose TIFF.")
         iio.imwrite(path, labels if labels.dtype == np.uint8 else labels.astype(np.uint16))
     else:
-        tifffile.imwrite(path, labels, compression="zlib")
+        tile = (TILE, TILE) if labels.size > LARGE else None  # so that others need not read all of it
+        tifffile.imwrite(path, labels, compression="zlib", tile=tile)
 
 
 def _write_geojson(path: Path, image: Labelled) -> None:
@@ -203,5 +216,5 @@ def _write_geojson(path: Path, image: Labelled) -> None:
 
 def _labelled(wanted: Wanted, name: str, path: Path, labels: np.ndarray, of: Mapping[int, str]) -> Labelled:
     infos = wanted.infos
-    known = {key: infos.get(of.get(key, ""), PLAIN) for key in np.unique(labels[labels > 0]).tolist()}
+    known = {key: infos.get(of.get(key, ""), PLAIN) for key in ids_in(labels)}
     return Labelled(name, name, labels, known, list(infos.values()), lambda: open_picture(path))

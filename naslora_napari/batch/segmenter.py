@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from segment_anything import SamPredictor
-from torch import Tensor
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
@@ -22,8 +20,10 @@ from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import MAPS, SeedHead, head_of, probabilities
 
-from .automask import AutoMasks, best_first, paint, segment_image
+from .automask import segment_image
 from .instances import Instances, classes_of, find_instances, spread
+from .masks import AutoMasks, Mask, Upscaling, best_first, paint
+from .sources import Parts
 from .tiling import LARGER, stitched
 
 #: So many prompts are answered together.
@@ -81,23 +81,23 @@ class Segmenter:
         """Whether the model finds objects by itself."""
         return self._head is not None
 
-    def segment(self, rgb: np.ndarray, quick: bool = False) -> AutoMasks:
+    def segment(self, rgb: np.ndarray | Parts, quick: bool = False) -> AutoMasks:
         """Find all objects of an image.
 
         Parameters
         ----------
-        rgb : ndarray
-            ``(H, W, 3)`` uint8.
+        rgb : ndarray or Parts
+            ``(H, W, 3)`` uint8. In parts only what is looked at is read: an image in tiles is never in memory as a
+            whole.
         quick : bool
             Take the objects as the head outlines them, without asking the mask decoder. Without a head this is not
             looked at.
         """
         head = self._head
-        if head is None:
-            return segment_image(self.sam, self.learned, rgb)
-        if self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
+        if head and self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
             return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
-        return self._whole(head, rgb, quick)
+        whole = rgb[:, :]
+        return self._whole(head, whole, quick) if head else segment_image(self.sam, self.learned, whole)
 
     def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
         """Find all objects of an image that the encoder sees as a whole."""
@@ -107,7 +107,7 @@ class Segmenter:
             objects = best_first(found.labels, found.confidence)
         else:
             masks, quality = self._asked(found)
-            objects = paint(masks, quality, rgb.shape[:2], largest_share=1.0)
+            objects = paint(masks, quality, rgb.shape, largest_share=1.0)
         if not self.classes:
             return objects
         return replace(objects, classes=classes_of(objects.labels, maps[MAPS:], len(objects.confidence)))
@@ -123,22 +123,17 @@ class Segmenter:
         return np.asarray(maps[:, :height, :width])
 
     @torch.no_grad()
-    def _asked(self, found: Instances) -> tuple[list[np.ndarray], list[float]]:
-        """Return the mask (H, W) bool that the mask decoder answers for each object, and its predicted quality."""
+    def _asked(self, found: Instances) -> tuple[list[Mask], list[float]]:
+        """Return the mask that the mask decoder answers for each object, and its predicted quality."""
         prompts = self._prompts(found)
-        masks: list[np.ndarray] = []
+        upscaling = Upscaling(self.sam, self._predictor.input_size, self._predictor.original_size)
+        masks: list[Mask] = []
         quality: list[float] = []
         for start in range(0, len(prompts), BATCH):
-            logits, scores = self._answers(prompts[start : start + BATCH])
-            masks.extend((logits > self.sam.mask_threshold).cpu().numpy())
-            quality.extend(scores.tolist())
+            low, scores = decode_all(self._predictor, prompts[start : start + BATCH], self.learned)
+            masks += map(upscaling.mask, low[:, 0].float().cpu())
+            quality += scores.tolist()
         return masks, quality
-
-    def _answers(self, prompts: Sequence[Prompts]) -> tuple[Tensor, Tensor]:
-        """Return logits (B, H, W) and predicted quality (B,)."""
-        low, quality = decode_all(self._predictor, prompts, self.learned)
-        logits = self.sam.postprocess_masks(low, self._predictor.input_size, self._predictor.original_size)
-        return logits[:, 0], quality
 
     def _prompts(self, found: Instances) -> list[Prompts]:
         """Return a box around each object, with a click in its middle where the model knows clicks."""

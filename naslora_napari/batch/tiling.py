@@ -9,7 +9,8 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from .automask import FREE_SHARE, AutoMasks, best_first
+from .masks import FREE_SHARE, AutoMasks, best_first
+from .sources import Parts
 
 #: An image is seen as a whole up to so many times the side that the model learned from.
 LARGER = 1.5
@@ -51,14 +52,14 @@ def _spans(length: int, side: int) -> list[tuple[slice, float, float]]:
     return [(slice(s, s + side), edges[i], edges[i + 1]) for i, s in enumerate(starts)]
 
 
-def stitched(rgb: np.ndarray, side: int, segment: Callable[[np.ndarray], AutoMasks]) -> AutoMasks:
+def stitched(rgb: np.ndarray | Parts, side: int, segment: Callable[[np.ndarray], AutoMasks]) -> AutoMasks:
     """Segment an image in tiles.
 
     An object is taken from the tile in whose core its middle lies. Of one that two tiles find, the first is kept.
 
     Parameters
     ----------
-    rgb : ndarray
+    rgb : ndarray or Parts
         ``(H, W, 3)`` uint8.
     side : int
         Of a tile, in pixels.

@@ -8,21 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from naslora_trainer.errors import NotSavedError, UserError
-from naslora_trainer.images import read_image, to_rgb8
 from naslora_trainer.pixel_size import pixel_size
 
 from .ahead import ahead
 from .ledger import Entry
 from .measure import measure, summarise
 from .results import Wanted, write_files
+from .sources import Source, open_source
 
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
 
-    from .automask import AutoMasks
+    from .masks import AutoMasks
     from .segmenter import Segmenter
 
 log = logging.getLogger("naslora_napari")
@@ -108,8 +106,8 @@ class Model:
         """What the model tells apart; their numbers begin at 1."""
         return () if self.adapter is None else self.adapter.meta.classes
 
-    def segment(self, rgb: np.ndarray) -> AutoMasks:
-        """Return the labels, confidences and classes of the objects of an image (H, W, 3) uint8."""
+    def segment(self, rgb: Any) -> AutoMasks:
+        """Return the objects of an image (H, W, 3) uint8, as an array or in parts."""
         loaded = self.load()._loaded
         assert loaded is not None
         return loaded.segment(rgb)
@@ -121,8 +119,7 @@ class _Item:
 
     task: Task
     stamp: list[int] = field(default_factory=list)
-    image: np.ndarray | None = None
-    rgb: np.ndarray | None = None
+    source: Source | None = None
     found: Any = None
     error: str = ""
 
@@ -176,13 +173,12 @@ def do(task: Task, model: Model, wanted: Wanted) -> Outcome:
 
 def _read(item: _Item) -> None:
     item.stamp = item.task.stamp()
-    item.image = read_image(item.task.path)
-    item.rgb = to_rgb8(item.image)
+    item.source = open_source(item.task.path)
 
 
 def _segment(item: _Item, model: Model) -> None:
-    assert item.rgb is not None
-    item.found = model.segment(item.rgb)
+    assert item.source is not None
+    item.found = model.segment(item.source.rgb)
 
 
 def _finish(item: _Item, wanted: Wanted) -> Outcome:
@@ -191,10 +187,12 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
     outcome = Outcome({"name": name})
 
     def write(item: _Item) -> None:
-        assert item.image is not None and item.rgb is not None
+        assert item.source is not None
         labels, side = item.found.labels, pixel_size(item.task.path)
-        rows = measure(name, item.image, labels, item.found.confidence, side, wanted.names_of(item.found.classes))
-        write_files(wanted, name, item.rgb, labels, item.found.classes)
+        rows = measure(
+            name, item.source.values, labels, item.found.confidence, side, wanted.names_of(item.found.classes)
+        )
+        write_files(wanted, name, item.source.rgb, labels, item.found.classes)
         sizes = [path.stat().st_size for path in wanted.files_of(name)]
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}

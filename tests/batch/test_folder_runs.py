@@ -13,8 +13,8 @@ import tifffile
 from skimage.measure import label
 
 from naslora_napari.batch import segment_folder
-from naslora_napari.batch.automask import AutoMasks
 from naslora_napari.batch.ledger import LEDGER
+from naslora_napari.batch.masks import AutoMasks
 from naslora_napari.batch.measure import COLUMNS, SUMMARY
 from naslora_napari.batch.table import Table
 from naslora_napari.batch.work import Model

@@ -10,7 +10,8 @@ import tifffile
 from segment_anything.modeling import Sam
 
 from naslora_napari.batch import segment_folder
-from naslora_napari.batch.automask import paint, segment_image
+from naslora_napari.batch.automask import segment_image
+from naslora_napari.batch.masks import Mask, paint
 from naslora_napari.batch.measure import COLUMNS
 from naslora_napari.batch.table import Table
 from naslora_resources.samples import sample_folder
@@ -77,7 +78,8 @@ def test_a_result_never_overwrites_an_image(tmp_path: Path) -> None:
 def test_the_better_mask_keeps_the_pixels() -> None:
     big, small, everything = np.zeros((10, 10), bool), np.zeros((10, 10), bool), np.ones((10, 10), bool)
     big[:5, :5], small[3:7, 3:7] = True, True
-    found = paint([small, big, everything], [0.7, 0.9, 0.99], (10, 10))
+    masks = [Mask(0, 0, mask) for mask in (small, big, everything)]
+    found = paint(masks, [0.7, 0.9, 0.99], (10, 10))
     assert (found.labels == 1).sum() == 25 and (found.labels == 2).sum() == 12
     assert found.confidence.tolist() == [0.9, 0.7]
 

@@ -83,5 +83,9 @@ def test_every_object_has_a_row_that_agrees_with_its_pixels(
         values = image[mask].reshape(mask.sum(), -1)
         assert row["intensity_mean"] == pytest.approx(values.mean())
         assert row["intensity_max_1"] == values[:, 0].max() and (row["intensity_mean_4"] is None) == (channels < 4)
+    with pytest.MonkeyPatch.context() as patch:  # a large image is measured in bands of rows
+        patch.setattr("naslora_napari.batch.measure.BAND", 3 * width)
+        for row, banded in zip(rows, measure("a", image, labels, np.full(most, 0.25), (0.5, 0.25)), strict=True):
+            assert banded == {key: value if value is None else pytest.approx(value) for key, value in row.items()}
     summary = summarise("a", rows, labels.shape, None)
     assert summary["objects"] == len(rows) and summary["covered"] == pytest.approx((labels > 0).mean())

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from naslora_napari.batch.automask import AutoMasks
+from naslora_napari.batch.masks import AutoMasks
 from naslora_napari.batch.tiling import OVERLAP, stitched, tiles_of
 
 
