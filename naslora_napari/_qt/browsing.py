@@ -14,6 +14,7 @@ from naslora_trainer.data import Roi
 from naslora_trainer.errors import UserError
 
 from ..store import Project
+from ..store.automatic import acceptance
 from ..store.listing import next_unfinished
 from ..store.records import ImageStatus
 from ..store.relinking import Relinked
@@ -88,7 +89,7 @@ class Browsing(QObject):
     def mark(self, name: str, mark: str) -> None:
         """Turn a mark of an image on or off: ``complete`` or ``skipped``."""
         if mark == "complete":
-            self._change(name, lambda project, old: project.mark(name, complete=not old.marks.complete))
+            self._change(name, lambda project, old: self._complete(project, name, old))
         else:
             self._change(name, lambda project, old: project.mark(name, skipped=not old.marks.skipped))
 
@@ -133,6 +134,16 @@ class Browsing(QObject):
             report(error)
         self._panel.list.refresh([name])
         self.show_counts()
+
+    def _complete(self, project: Project, name: str, old: ImageStatus) -> None:
+        """Call an image complete, which accepts the automatic objects on it, or take that back."""
+        session = self._dock.session
+        if old.waiting and not old.marks.complete:
+            if session is not None and session.name == name:
+                session.accept_automatic()
+            else:
+                project.save(name, acceptance(project.annotation(name)))
+        project.mark(name, complete=not old.marks.complete)
 
     def _on_areas(self, rois: tuple[Roi, ...]) -> None:
         session, project = self._dock.session, self._dock.project
