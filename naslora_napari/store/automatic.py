@@ -24,14 +24,17 @@ def taken_in(old: Annotation, labels: np.ndarray, info_of: Callable[[int], Objec
     old : Annotation
         What there is.
     labels : ndarray
-        ``(H, W)`` int32 of 0 or more, of the same size. An object that is there already, at least in large part, is
-        left out.
+        ``(H, W)`` int32 of 0 or more, of the same size. What is there already, at least in large part, is left out,
+        and so is what lies where a person said that every object is labelled.
     info_of : callable
         Returns the record of an object, of its number in ``labels``.
     """
-    covered, areas = areas_in(labels[old.labels > 0]), areas_in(labels)
-    known = [key for key, pixels in covered.items() if key and pixels > KNOWN * areas[key]]
-    return beside_others(old, np.where(np.isin(labels, known), 0, labels) if known else labels, info_of)
+    settled = (old.labels > 0) | old.complete
+    for row0, col0, row1, col1 in old.marks.rois:
+        settled[row0:row1, col0:col1] = True
+    covered, areas = areas_in(labels[settled]), areas_in(labels)
+    known = [key for key, pixels in covered.items() if pixels > KNOWN * areas[key]]
+    return beside_others(old, np.where(settled | np.isin(labels, known), 0, labels).astype(np.int32), info_of)
 
 
 def acceptance(old: Annotation, keys: set[int] | None = None) -> Edit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -14,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from naslora_napari.store import Project, edits
 from naslora_napari.store.automatic import acceptance, by_hand, taken_in
 from naslora_napari.store.listing import ImageFilter, status_text
-from naslora_napari.store.records import Annotation, ObjectInfo
+from naslora_napari.store.records import Annotation, Marks, ObjectInfo
 from naslora_trainer.data import areas_in
 from naslora_trainer.images import LARGEST_LABEL
 
@@ -41,6 +42,8 @@ def test_what_is_there_keeps_every_pixel(there: np.ndarray, found: np.ndarray, h
         own = found == info.class_id
         assert np.array_equal(new.labels == key, own & (there == 0))
         assert 2 * np.count_nonzero(own & (there > 0)) <= np.count_nonzero(own)
+    for settled in (Marks(complete=True), Marks(rois=((0, 0, 6, 7),))):
+        assert taken_in(replace(old, marks=settled), found, lambda key: AUTOMATIC).empty
     again = taken_in(new, found, lambda key: AUTOMATIC)
     kept = {info.class_id for _, info in edit.objects.values() if info is not None}
     assert not kept & set(np.unique(found[again.where])), "what was taken in is not taken in again"
