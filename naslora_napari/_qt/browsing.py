@@ -42,6 +42,8 @@ class Browsing(QObject):
 
     #: Something new is known of images: the project, and their names.
     _told = Signal(object, object)
+    #: Another image is open, or something of the open one is new.
+    changed = Signal()
 
     def __init__(self, dock: NasLoraDock) -> None:
         super().__init__(dock)
@@ -74,6 +76,7 @@ class Browsing(QObject):
         """Show which image is open."""
         if self._dock.project is not None:
             self._panel.show_current(name, self._dock.project.status(name))
+            self.changed.emit()
 
     def show_counts(self) -> None:
         """Show how far the open image and the project are, as far as that is known."""
@@ -85,6 +88,7 @@ class Browsing(QObject):
             self._panel.list.refresh([session.name])
             self._panel.show_status(project.status(session.name))
         self._dock.training.show_readiness()
+        self.changed.emit()
 
     def mark(self, name: str, mark: str) -> None:
         """Turn a mark of an image on or off: ``complete`` or ``skipped``."""
