@@ -9,6 +9,8 @@ from qtpy.QtCore import Signal
 from ..batch.pace import pace_text
 from .widgets import Bar, Panel, button, wrapped
 
+REVIEW = "Look through the images of a segmented folder, the most doubtful first, and correct them"
+
 
 class BatchPanel(Panel):
     """The button, its progress, and the result."""
@@ -17,17 +19,19 @@ class BatchPanel(Panel):
     cancelled = Signal()
     paused = Signal(bool)
     result_asked = Signal()
+    review_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__("4  Segment a folder")
         self.run_button = button("Segment a folder…", self.asked.emit, "Masks and measurements of every image in it")
+        self.review_button = button("Review…", self.review_asked.emit, REVIEW)
         self.pause_button = button("Pause", self._pause, "Finish the image at hand and rest")
         self.cancel_button = button("Cancel", self.cancelled.emit)
         self.open_button = button("Look at the result", self.result_asked.emit)
         self.progress = Bar()
         self._resting, self._place = False, ""
         self.status = wrapped()
-        self.add(self.run_button)
+        self.add_row(self.run_button, self.review_button, wide=0)
         self.add_row(self.progress, self.pause_button, self.cancel_button, wide=0)
         self.add(self.status, self.open_button)
         for widget in (self.progress, self.pause_button, self.cancel_button, self.open_button, self.status):

@@ -14,6 +14,7 @@ from naslora_trainer.data import Roi
 from naslora_trainer.errors import UserError
 
 from ..store import Project
+from ..store.automatic import acceptance
 from ..store.listing import next_unfinished
 from ..store.records import ImageStatus
 from ..store.relinking import Relinked
@@ -41,6 +42,8 @@ class Browsing(QObject):
 
     #: Something new is known of images: the project, and their names.
     _told = Signal(object, object)
+    #: Another image is open, or something of the open one is new.
+    changed = Signal()
 
     def __init__(self, dock: NasLoraDock) -> None:
         super().__init__(dock)
@@ -73,6 +76,7 @@ class Browsing(QObject):
         """Show which image is open."""
         if self._dock.project is not None:
             self._panel.show_current(name, self._dock.project.status(name))
+            self.changed.emit()
 
     def show_counts(self) -> None:
         """Show how far the open image and the project are, as far as that is known."""
@@ -84,11 +88,12 @@ class Browsing(QObject):
             self._panel.list.refresh([session.name])
             self._panel.show_status(project.status(session.name))
         self._dock.training.show_readiness()
+        self.changed.emit()
 
     def mark(self, name: str, mark: str) -> None:
         """Turn a mark of an image on or off: ``complete`` or ``skipped``."""
         if mark == "complete":
-            self._change(name, lambda project, old: project.mark(name, complete=not old.marks.complete))
+            self._change(name, lambda project, old: self._complete(project, name, old))
         else:
             self._change(name, lambda project, old: project.mark(name, skipped=not old.marks.skipped))
 
@@ -133,6 +138,16 @@ class Browsing(QObject):
             report(error)
         self._panel.list.refresh([name])
         self.show_counts()
+
+    def _complete(self, project: Project, name: str, old: ImageStatus) -> None:
+        """Call an image complete, which accepts the automatic objects on it, or take that back."""
+        session = self._dock.session
+        if old.waiting and not old.marks.complete:
+            if session is not None and session.name == name:
+                session.accept_automatic()
+            else:
+                project.save(name, acceptance(project.annotation(name)))
+        project.mark(name, complete=not old.marks.complete)
 
     def _on_areas(self, rois: tuple[Roi, ...]) -> None:
         session, project = self._dock.session, self._dock.project

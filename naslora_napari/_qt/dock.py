@@ -35,6 +35,7 @@ from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
 from .report_dialog import open_report
 from .sample_project import SampleProject
+from .reviewing import Reviewing
 from .status import Status
 from .suggesting import Suggesting
 from .tasks import Tasks
@@ -96,6 +97,7 @@ class NasLoraDock(QWidget):
         self.asking = Asking(self)
         self.browsing, self.exchange = Browsing(self), Exchange(self)
         self.ahead, self.suggesting = Ahead(self), Suggesting(self)
+        self.reviewing: Reviewing = Reviewing(self)
         self.following: Following = Following(self)
         self.sample = SampleProject(self)
         self._lay_out()
@@ -152,10 +154,8 @@ class NasLoraDock(QWidget):
         if self._closed:
             return
         self._closed = True
-        self.hover.close()
-        self.ahead.close()
-        self.suggesting.close()
-        self.canvas.close()
+        for part in (self.hover, self.ahead, self.suggesting, self.reviewing, self.canvas):
+            part.close()
         self._keys.release()
         self.training.close()
         self.library.close()

@@ -41,11 +41,19 @@ class Editing:
         return key if session is not None and session.name == image and key in session.objects else 0
 
     def accept(self) -> None:
-        """Save the proposed mask as an object; an outline that is being drawn is closed instead, and answered."""
+        """Save the proposed mask, or the automatic object under the mouse; an outline is closed and answered."""
         if self._dock.canvas.prompts.drawing:
             self._dock.canvas.prompts.finish_drawing()
         else:
-            self._do(AnnotationSession.accept)
+            self._do(self._accept)
+
+    def _accept(self, session: AnnotationSession) -> None:
+        """Accept the proposed mask; where there is none, the automatic object under the mouse."""
+        info = session.objects.get(key := self._dock.canvas.object_under_pointer())
+        if session.preview is None and info is not None and info.waiting:
+            session.accept_automatic(key)
+        else:
+            session.accept()
 
     def discard(self) -> None:
         """Forget prompts and mask, and an outline that is being drawn; or end what is going on."""
@@ -121,7 +129,7 @@ class Editing:
         self._dock.canvas.look_at(centre(session.annotation, session.name, key), key)
         info = session.objects[key]
         names = {c.id: c.name for c in self._dock.project.classes}
-        told = ", ".join(filter(None, (names[info.class_id], info.source, info.review)))
+        told = ", ".join(filter(None, (names[info.class_id], info.source, info.review, "to review" * info.waiting)))
         self.chosen = f"Object {key}, one of {len(session.objects)}: {told}."
 
     def _do(self, action: Callable[[AnnotationSession], Any]) -> None:

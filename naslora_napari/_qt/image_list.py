@@ -17,6 +17,7 @@ KINDS = {
     "in progress": "In progress",
     "complete": "Complete",
     "skipped": "Skipped",
+    "waiting": "To review",
     "doubtful": "With doubtful objects",
     "noted": "With a note",
 }

@@ -106,6 +106,8 @@ ACTIONS = (
     _pressing("use_anyway", "Ctrl+Shift+U", "use the new model anyway", lambda dock: dock.train_panel.force_button),
     _pressing("segment", "Ctrl+Shift+D", "segment a folder", lambda dock: dock.batch_panel.run_button),
     _pressing("stop_segment", "Ctrl+Shift+K", "stop the segmentation", lambda dock: dock.batch_panel.cancel_button),
+    _pressing("review_run", "Ctrl+Shift+G", "review a segmented folder", lambda dock: dock.batch_panel.review_button),
+    _pressing("accept_next", "Shift+Enter", "accept the image, open the next one", lambda dock: dock.reviewing.button),
     _pressing("look", "Ctrl+Shift+R", "look at the segmented folder", lambda dock: dock.batch_panel.open_button),
 )
 

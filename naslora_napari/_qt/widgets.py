@@ -21,6 +21,11 @@ class Button(QPushButton):
         self._text, self._tooltip = text, ""
         self._keys: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that do the same, as a person reads them."""
+        return self._keys
+
     def setToolTip(self, text: str) -> None:
         """Say what it does; the keys are added."""
         self._tooltip = text

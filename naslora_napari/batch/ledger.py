@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved, saving
 
 LEDGER = "segmented.jsonl"
@@ -30,21 +31,24 @@ class Ledger:
         The file.
     settings : dict
         Model and settings, as JSON.
+    folder : str
+        Where the images are. It may change: what was made of them still counts.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], folder: str = "") -> None:
         self.path = path
         self._head = {"naslora_batch": VERSION, "settings": settings}
+        self._folder = folder
 
     @property
     def same_settings(self) -> bool:
         """Whether the file was begun with this model and these settings."""
-        return next(_documents(self.path), None) == self._head
+        return self._is_head(next(_documents(self.path), {}))
 
     def entries(self) -> Iterator[Entry]:
         """Yield what is noted, oldest first; nothing of another model."""
         documents = _documents(self.path)
-        if next(documents, None) == self._head:
+        if self._is_head(next(documents, {})):
             yield from (entry for entry in documents if isinstance(entry.get("name"), str))
 
     def start(self, holds: Callable[[Entry], bool] = lambda entry: False) -> None:
@@ -56,7 +60,7 @@ class Ledger:
             It cannot be written.
         """
         with saving(self.path) as temporary, temporary.open("wb") as file:
-            file.write(_line(self._head))
+            file.write(_line(self._head | {"folder": self._folder}))
             for entry in self.entries():
                 if holds(entry):
                     file.write(_line(entry))
@@ -70,6 +74,25 @@ class Ledger:
             It cannot be written.
         """
         append(self.path, _line(entry))
+
+    def _is_head(self, document: Entry) -> bool:
+        return {key: document.get(key) for key in self._head} == self._head
+
+
+def read_ledger(path: Path) -> tuple[dict[str, Any], str, Iterator[Entry]]:
+    """Return the settings of a run whatever they are, the folder of its images or nothing, and its entries.
+
+    Raises
+    ------
+    UserError
+        It is no ledger.
+    """
+    documents = _documents(path)
+    head = next(documents, {})
+    settings, folder = head.get("settings"), head.get("folder", "")
+    if head.get("naslora_batch") != VERSION or not isinstance(settings, dict) or not isinstance(folder, str):
+        raise UserError(f"{path.parent} holds no results of a segmented folder.", "Choose the folder with the results.")
+    return settings, folder, (entry for entry in documents if isinstance(entry.get("name"), str))
 
 
 def append(path: Path, content: bytes) -> None:

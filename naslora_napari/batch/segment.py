@@ -115,7 +115,7 @@ def segment_folder(
     model = Model(base, Adapter.load(adapter) if isinstance(adapter, Path) else adapter, device)
     wanted = Wanted(out, format, tuple(sorted(set(extras))), model.classes)
     tasks = _tasks(folder, wanted, recursive)
-    books = _Books(wanted, measure or out / TABLE, _settings(model, wanted))
+    books = _Books(wanted, measure or out / TABLE, _settings(model, wanted), folder)
     gate = Gate(should_stop, is_paused)
     report = BatchReport(out)
     on_event({"event": "started", "images": len(tasks), "out": str(out)})
@@ -213,13 +213,13 @@ def _tasks(folder: Path, wanted: Wanted, recursive: bool) -> list[Task]:
 class _Books:
     """The tables and the ledger of a run. An image is in the ledger last, so that what is there holds."""
 
-    def __init__(self, wanted: Wanted, measure: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, wanted: Wanted, measure: Path, settings: dict[str, Any], folder: Path) -> None:
         self._wanted = wanted
         self._parquet = measure if measure.suffix.lower() == PARQUET else None
         if self._parquet is not None:
             check_parquet()
         self._table = Table(wanted.out / TABLE if self._parquet else measure, COLUMNS)
-        self._ledger = Ledger(wanted.out / LEDGER, settings)
+        self._ledger = Ledger(wanted.out / LEDGER, settings, str(folder.resolve()))
 
     def start(self, tasks: list[Task], resume: bool, on_event: Emit) -> dict[str, int]:
         """Keep what holds where the run is resumed, drop the rest; return how many objects each kept image has."""

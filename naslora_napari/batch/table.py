@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from .ledger import append
 PARQUET = ".parquet"
 #: So many rows are turned into Parquet at once.
 GROUP = 20_000
+#: A longer line is none of ours.
+LONGEST_LINE = 1 << 16
 #: Digits that count.
 DIGITS = 7
 
@@ -41,19 +44,28 @@ class Table:
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows as text; none where the file is missing or has other columns, nor half-written ones."""
+        for values in self._whole():
+            yield dict(zip(self.columns, values, strict=True))
+
+    def picked(self, *columns: str) -> Iterator[tuple[str, ...]]:
+        """Yield two or more columns of each row, which is quicker than all of them."""
+        return map(itemgetter(*map(self.columns.index, columns)), self._whole())
+
+    def _whole(self) -> Iterator[list[str]]:
+        """Yield the values of each row that is whole."""
         if not self.path.is_file():
             return
         with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-            reader = csv.DictReader(file)
+            reader = csv.reader(iter(lambda: file.readline(LONGEST_LINE), ""))
             try:
-                if tuple(reader.fieldnames or ()) != self.columns:
+                if tuple(next(reader, ())) != self.columns:
                     return
-                before: Row | None = None
-                for row in reader:
-                    if before is not None:
+                before: list[str] = []
+                for values in reader:
+                    if before:
                         yield before
-                    before = None if None in row or None in row.values() else row
-                if before is not None and _ends_well(self.path):
+                    before = values if len(values) == len(self.columns) else []
+                if before and _ends_well(self.path):
                     yield before
             except csv.Error:
                 return

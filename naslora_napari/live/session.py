@@ -15,6 +15,7 @@ from naslora_trainer.prompts import Prediction, Prompts
 
 from ..store import edits
 from ..store.annotations import changed_elsewhere
+from ..store.automatic import acceptance, by_hand
 from ..store.edits import Edit, Window
 from ..store.records import Annotation, ObjectInfo, Review, Source, now, person
 from ..store.steps import Step, StepFiles
@@ -274,6 +275,19 @@ class AnnotationSession:
         """
         self._commit(edits.with_review(self._annotation, self.name, key, review))
 
+    def accept_automatic(self, *keys: int) -> int:
+        """Accept objects that a model found: those of ``keys``, or all that wait, as one step; return how many.
+
+        Raises
+        ------
+        UserError
+            The store refuses it.
+        """
+        edit = acceptance(self._annotation, set(keys) if keys else None)
+        if not edit.empty:
+            self._commit(edit)
+        return len(edit.objects)
+
     def merge(self, first: int, second: int) -> None:
         """Make the second object a part of the first one, whose id, class and provenance stay.
 
@@ -282,7 +296,7 @@ class AnnotationSession:
         UserError
             There is no such object, they are the same, or the store refuses it.
         """
-        self._commit(edits.merged(self._annotation, self.name, first, second))
+        self._commit(by_hand(self._annotation, edits.merged(self._annotation, self.name, first, second)))
 
     def split(self, key: int) -> tuple[int, ...]:
         """Split an object into its connected parts, or else where it is narrow, and return the ids of the parts.
@@ -302,9 +316,9 @@ class AnnotationSession:
                 f"Object {key} has no narrow place where it could be split.",
                 "Click once on each of its parts, then split it again.",
             )
-        edit = edits.parted(self._annotation, self.name, key, parts)
+        edit = by_hand(self._annotation, edits.parted(self._annotation, self.name, key, parts), key)
         self._commit(edit, Prompts() if asked else None)
-        return (key, *edit.objects)
+        return key, *(new for new in edit.objects if new != key)
 
     def brush(self, labels: np.ndarray, window: Window | None = None) -> tuple[int, ...]:
         """Store the plane as the person painted it and return the ids that changed.
@@ -321,7 +335,9 @@ class AnnotationSession:
         UserError
             The store refuses it, or the plane holds no labels.
         """
-        edit = edits.painted(self._annotation, self.name, labels, self._info("brush"), window)
+        edit = by_hand(
+            self._annotation, edits.painted(self._annotation, self.name, labels, self._info("brush"), window)
+        )
         if not edit.empty:
             self.saving.save(self.name, edit)
             edits.apply(self._annotation, edit)

@@ -19,9 +19,9 @@ from .edits import Edit
 from .records import Annotation, ImageStatus, Marks, ObjectInfo, Review, Source, prompts_from_json, prompts_to_json
 
 SCHEMA = "naslora-annotation"
-#: 2 has strokes among the prompts, 3 an outline, 4 regions of interest, notes, skipped images and reviews; older ones
-#: are read.
-VERSION = 4
+#: 2 has strokes among the prompts, 3 an outline, 4 regions of interest, notes, skipped images and reviews, 5 automatic
+#: objects; older ones are read.
+VERSION = 5
 KIND = "annotation file"
 
 NUMBERS = ("id", "class")
@@ -207,7 +207,9 @@ def read_status(path: Path, image: str) -> ImageStatus:
 
 def _status(table: np.ndarray, marks: Marks) -> ImageStatus:
     """Return what lists tell of an image with a table of objects."""
-    return ImageStatus(len(table), int(np.count_nonzero(table["review"] == b"doubtful")), marks)
+    waiting = int(np.count_nonzero((table["source"] == b"automatic") & (table["review"] != b"reviewed")))
+    doubtful = int(np.count_nonzero(table["review"] == b"doubtful"))
+    return ImageStatus(len(table) - waiting, doubtful, marks, waiting)
 
 
 def _read_head(file: h5py.File, path: Path, image: str) -> tuple[np.ndarray, list[str], Marks, tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -312,6 +312,29 @@ def with_import(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo
     plane = _plane(old, name, labels, (slice(None), slice(None)))
     areas = areas_in(plane)
     return Annotation(plane, dict.fromkeys(areas, info), old.marks.but(complete=complete), areas)
+
+
+def beside_others(old: Annotation, labels: np.ndarray, info_of: Callable[[int], ObjectInfo]) -> Edit:
+    """Return what adds the objects of a plane where there are none yet; their numbers follow on those that are there.
+
+    Parameters
+    ----------
+    old : Annotation
+        What there is, which keeps its pixels.
+    labels : ndarray
+        ``(H, W)`` int32 of 0 or more.
+    info_of : callable
+        Returns how an object came about, of its number in the plane.
+    """
+    rows, cols = _pixels((labels > 0) & (old.labels == 0), (0, 0))
+    numbers = labels[rows, cols]
+    ids = list(areas_in(numbers))
+    shift = max(old.objects, default=0)
+    fit = not ids or shift + ids[-1] <= LARGEST_LABEL
+    new = np.array([key + shift for key in ids] if fit else _new_ids(old, len(ids)), np.int32)
+    after = new[np.searchsorted(np.array(ids), numbers)] if ids else numbers
+    objects = {int(key): (None, info_of(number)) for key, number in zip(new, ids, strict=True)}
+    return Edit(rows, cols, np.zeros(len(rows), np.int32), after, objects)
 
 
 def _edit(old: Annotation, rows: np.ndarray, cols: np.ndarray, after: np.ndarray, info: ObjectInfo) -> Edit:

@@ -21,8 +21,8 @@ class ImageFilter:
     text : str
         Each of its words is in the name, the folder or the note; capitals do not count.
     kind : str
-        A state, ``unfinished`` (neither complete nor skipped), ``doubtful`` (with doubtful objects), ``noted`` (with a
-        note), or empty: all.
+        A state, ``unfinished`` (neither complete nor skipped), ``doubtful`` (with doubtful objects), ``waiting`` (with
+        automatic objects that nobody accepted), ``noted`` (with a note), or empty: all.
     """
 
     text: str = ""
@@ -41,6 +41,8 @@ class ImageFilter:
             return status.state not in FINISHED
         if self.kind == "doubtful":
             return status.doubtful > 0
+        if self.kind == "waiting":
+            return status.waiting > 0
         if self.kind == "noted":
             return bool(status.marks.note)
         return not self.kind or status.state == self.kind
@@ -69,6 +71,8 @@ def status_text(status: ImageStatus) -> str:
     parts: list[str] = [status.state]
     if status.objects:
         parts.append(_counted(status.objects, "object"))
+    if status.waiting:
+        parts.append(f"{status.waiting:,} to review")
     if status.doubtful:
         parts.append(f"{status.doubtful:,} doubtful")
     if status.marks.rois:

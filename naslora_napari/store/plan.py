@@ -95,10 +95,10 @@ def plan_of(project: Project) -> TrainingPlan:
         source = sources.setdefault(entry.path, entry.name)
         status = project.status(entry.name)
         if status.objects:
-            found = project.annotation(entry.name).objects
-            objects += [(source, key) for key in found]
-            counts.update(classes[info.class_id] for info in found.values())
-            partly += not status.marks.complete
+            found = project.annotation(entry.name).accepted()
+            objects += [(source, key) for key in found.objects]
+            counts.update(classes[info.class_id] for info in found.objects.values())
+            partly += not found.complete
     by_image, _, held = split_objects(objects)
     ignored = []
     if empty := summary.images - summary.annotated:

@@ -17,8 +17,8 @@ from naslora_trainer.channels import Channels
 from naslora_trainer.data import Roi
 from naslora_trainer.prompts import Point, Prompts, Stroke
 
-Source = Literal["prompt", "brush", "import"]
-SOURCES: tuple[Source, ...] = ("prompt", "brush", "import")
+Source = Literal["prompt", "brush", "import", "automatic"]
+SOURCES: tuple[Source, ...] = ("prompt", "brush", "import", "automatic")
 #: What a person thinks of an object after another look at it; empty: nobody has looked again.
 Review = Literal["", "reviewed", "doubtful"]
 REVIEWS: tuple[Review, ...] = ("", "reviewed", "doubtful")
@@ -75,9 +75,10 @@ class ObjectInfo:
     class_id : int
         Its class, 1 or more.
     source : str
-        ``prompt`` (accepted answer of a model), ``brush`` (painted) or ``import``.
+        ``prompt`` (accepted answer of a model), ``brush`` (painted), ``import``, or ``automatic`` (found by a model
+        without a person: nothing learns from it before it is reviewed).
     model : str
-        Version of the model that answered; empty for a painted object.
+        Version of the model that answered or found it; empty for a painted object.
     time : str
         ISO 8601; the store fills in the present moment where it is empty.
     annotator : str
@@ -103,6 +104,11 @@ class ObjectInfo:
             raise ValueError(f"a source is one of {', '.join(SOURCES)}")
         if self.review not in REVIEWS:
             raise ValueError("a review is reviewed, doubtful, or empty")
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a model found it and no person has accepted it yet."""
+        return self.source == "automatic" and self.review != "reviewed"
 
 
 @dataclass(frozen=True)
@@ -150,11 +156,12 @@ class Marks:
 
 @dataclass(frozen=True)
 class ImageStatus:
-    """What lists tell of an image: its numbers of objects and of doubtful ones among them, and its marks."""
+    """What lists tell of an image: how many accepted, doubtful and waiting objects it has, and its marks."""
 
     objects: int = 0
     doubtful: int = 0
     marks: Marks = Marks()
+    waiting: int = 0
 
     @property
     def state(self) -> State:
@@ -163,7 +170,7 @@ class ImageStatus:
             return "skipped"
         if self.marks.complete:
             return "complete"
-        return "in progress" if self.objects or self.marks.rois else "untouched"
+        return "in progress" if self.objects or self.waiting or self.marks.rois else "untouched"
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +199,27 @@ class Annotation:
         """Whether every object of the image is labelled."""
         return self.marks.complete
 
+    def accepted(self) -> Annotation:
+        """Return what a person stands by: objects that wait are left out, and what says that nothing is missing there.
+
+        It is itself where nothing waits.
+        """
+        waiting = [key for key, info in self.objects.items() if info.waiting]
+        if not waiting:
+            return self
+        hidden = np.isin(self.labels, waiting)
+        rois = tuple(roi for roi in self.marks.rois if not hidden[roi[0] : roi[2], roi[1] : roi[3]].any())
+        objects = {key: info for key, info in self.objects.items() if not info.waiting}
+        areas = {key: area for key, area in self.areas.items() if key in objects}
+        marks = self.marks.but(complete=False, rois=rois)
+        return Annotation(np.where(hidden, 0, self.labels).astype(np.int32), objects, marks, areas)
+
     @property
     def status(self) -> ImageStatus:
         """What lists tell of the image."""
-        return ImageStatus(len(self.objects), sum(i.review == "doubtful" for i in self.objects.values()), self.marks)
+        infos = self.objects.values()
+        waiting = sum(info.waiting for info in infos)
+        return ImageStatus(len(infos) - waiting, sum(i.review == "doubtful" for i in infos), self.marks, waiting)
 
 
 @dataclass(frozen=True)

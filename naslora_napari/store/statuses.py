@@ -17,7 +17,7 @@ from .records import ImageStatus, Marks, ProjectSummary
 
 log = logging.getLogger("naslora_napari")
 
-VERSION = 1
+VERSION = 2
 FILE = "statuses.json"
 #: A larger file is none that was written here, in bytes.
 LARGEST_FILE = 2**28
@@ -162,17 +162,18 @@ def signature_of(path: Path) -> Signature:
 
 def _to_json(status: ImageStatus) -> list[Any]:
     marks = status.marks
-    return [status.objects, status.doubtful, marks.complete, marks.skipped, marks.note, marks.rois]
+    return [status.objects, status.doubtful, status.waiting, marks.complete, marks.skipped, marks.note, marks.rois]
 
 
 def _from_json(values: Any) -> tuple[Signature, ImageStatus]:
     """Return a signature and a status of JSON values, or raise ValueError or TypeError."""
-    modified, size, inode, (objects, doubtful, complete, skipped, note, rois) = values
-    if not all(type(number) is int for number in (modified, size, inode, objects, doubtful)) or objects < 0:
+    modified, size, inode, (objects, doubtful, waiting, complete, skipped, note, rois) = values
+    numbers = (modified, size, inode, objects, doubtful, waiting)
+    if not all(type(number) is int for number in numbers) or objects < 0:
         raise ValueError("not numbers")
     if type(complete) is not bool or type(skipped) is not bool or not isinstance(note, str):
         raise ValueError("not marks")
     if not all(len(roi) == 4 and all(type(edge) is int for edge in roi) for roi in rois):
         raise ValueError("not regions of interest")
     marks = Marks(complete, skipped, note, tuple((row0, col0, row1, col1) for row0, col0, row1, col1 in rois))
-    return (modified, size, inode), ImageStatus(objects, doubtful, marks)
+    return (modified, size, inode), ImageStatus(objects, doubtful, marks, waiting)

@@ -38,7 +38,7 @@ class ExportReport:
 def export_project(
     project: Project, format: str, out: Path | str, overwrite: bool = False, on_event: Events | None = None
 ) -> ExportReport:
-    """Write the images that have objects, or are known to have none, in another format.
+    """Write the images that have accepted objects, or are known to have none, in another format.
 
     Everything is written beside ``out`` first and then renamed, so that an interrupted export leaves nothing.
 
@@ -124,7 +124,7 @@ def _images(project: Project, report: ExportReport, on_event: Events | None) -> 
     for step, entry in enumerate(entries, 1):
         if on_event is not None:
             on_event({"event": "progress", "step": step, "steps": len(entries), "name": entry.name})
-        annotation = project.annotation(entry.name)
+        annotation = project.annotation(entry.name).accepted()
         if not (annotation.objects or annotation.complete):
             continue
         report.images += 1

@@ -12,10 +12,9 @@ import numpy as np
 
 from naslora_trainer.data import areas_in
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import LARGEST_LABEL
 from naslora_trainer.pictures import picture_size
 
-from ..edits import Edit
+from ..edits import Edit, beside_others
 from ..project import Project
 from ..records import Annotation, ImageEntry, ObjectInfo, now
 from .matching import Images, beside
@@ -213,19 +212,11 @@ def _edit(old: Annotation, plane: Plane, classes: _Classes) -> Edit:
     """Return what adds the objects of a plane on what is free; note in the plane what is not."""
     taken = (plane.labels > 0) & (old.labels > 0)
     plane.overlap += int(np.count_nonzero(taken))
-    rows, cols = (axis.astype(np.int32) for axis in np.nonzero((plane.labels > 0) & ~taken))
-    after = plane.labels[rows, cols]
-    ids = list(areas_in(after))
-    covered = set(areas_in(plane.labels[taken])) - set(ids)
-    plane.left_out += [f"Object {key} lies under others." for key in sorted(covered)]
-    shift = max(old.objects, default=0)
-    if ids and shift + ids[-1] > LARGEST_LABEL:
-        numbers = np.arange(1, len(ids) + 1, dtype=np.int32)
-        after = numbers[np.searchsorted(np.array(ids), after)]
-        plane.kinds = {int(new): plane.kinds[key] for new, key in zip(numbers, ids, strict=True) if key in plane.kinds}
-        ids = numbers.tolist()
     time = now()
-    infos = {
-        key + shift: (None, ObjectInfo(classes.id_of(plane.kinds.get(key, Kind())), "import", time=time)) for key in ids
-    }
-    return Edit(rows, cols, np.zeros(len(rows), np.int32), (after + np.int32(shift)).astype(np.int32), infos)
+    kinds = plane.kinds
+    edit = beside_others(
+        old, plane.labels, lambda key: ObjectInfo(classes.id_of(kinds.get(key, Kind())), "import", time=time)
+    )
+    covered = set(areas_in(plane.labels[taken])) - set(areas_in(plane.labels[edit.where]))
+    plane.left_out += [f"Object {key} lies under others." for key in sorted(covered)]
+    return edit
