@@ -16,13 +16,13 @@ from naslora_trainer.data import boxes_in
 from naslora_trainer.devices import pick_device
 from naslora_trainer.evaluate import decode_all
 from naslora_trainer.frames import frame_shape
+from naslora_trainer.instances import Instances, find_instances
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import SeedHead, head_of
 
 from .automask import AutoMasks, best_first, paint, segment_image
-from .instances import Instances, find_instances
 from .tiling import LARGER, stitched
 
 #: So many prompts are answered together.

@@ -26,7 +26,7 @@ from .fold import consolidate
 from .gate import Gate, peak_memory_mb
 from .gradients import Gradients, Sample
 from .network import TrainableSam
-from .seed_head import tensors_of
+from .seed_head import SeedHead, tensors_of
 from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
@@ -79,7 +79,7 @@ def finetune(
     -------
     Adapter or None
         Its ``meta.report`` holds ``validation`` (Dice before and after, for clicks and boxes), ``better``, ``reason``,
-        ``fold``, ``train_s`` and ``peak_mb``. None when it was stopped.
+        ``automatic`` (F1 of the head), ``fold``, ``train_s`` and ``peak_mb``. None when it was stopped.
 
     Raises
     ------
@@ -152,18 +152,20 @@ class _FineTune:
                 self.fold_report["kind"] = "branch"
                 self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
         verdict = gate.verdict(after)
+        head = self._head()
+        verdict["automatic"] = gate.automatic(self.network.sam, head)
         self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
-        return self._adapter(tensors, self._head(), verdict)
+        return self._adapter(tensors, head, verdict)
 
-    def _head(self) -> dict[str, Tensor]:
-        """Return the tensors of a new head that finds objects, none where it is not wanted or cannot be trained."""
+    def _head(self) -> SeedHead | None:
+        """Return a new head that finds objects, None where it is not wanted or cannot be trained."""
         if not self.config.seed_head:
-            return {}
+            return None
         self.tell.progress(self.step, "seeds", None)
         head = learned_head(self.network, self.feed.training_images(), self.gradients.dtype, self._check_stop)
         if head is None:
             self.tell.warning("The part that finds objects by itself could not be trained: its loss was not finite.")
-        return tensors_of(head) if head else {}
+        return head
 
     def _train(self, gate: Gate) -> None:
         """Take the steps that are left."""
@@ -323,7 +325,7 @@ class _FineTune:
         self.kept = time.monotonic()
         self.keeping = self.kept - begun
 
-    def _adapter(self, tensors: dict[str, Tensor], head: dict[str, Tensor], verdict: dict[str, Any]) -> Adapter:
+    def _adapter(self, tensors: dict[str, Tensor], head: SeedHead | None, verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
             "images": self.tell.images,
@@ -350,7 +352,7 @@ class _FineTune:
             architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
-        adapter = Adapter(tensors | head, meta)
+        adapter = Adapter(tensors | (tensors_of(head) if head else {}), meta)
         return compose(self.network.start, adapter) if self.network.start else adapter
 
     def _weights_optimizer(self) -> torch.optim.AdamW:

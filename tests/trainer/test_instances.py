@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslora_napari.batch.instances import SMALLEST, find_instances
-from naslora_napari.batch.metrics import match
+from naslora_trainer.instances import SMALLEST, find_instances
+from naslora_trainer.matching import match
 from naslora_trainer.seed_targets import distances
 
 DISK = st.tuples(st.integers(8, 119), st.integers(8, 119), st.integers(4, 20))
