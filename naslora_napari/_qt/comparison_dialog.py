@@ -35,7 +35,8 @@ class ComparisonDialog(QDialog):
     Parameters
     ----------
     event : mapping
-        ``validation`` (by prompt: ``base``, ``before``, ``after``), ``reason``, and ``cases`` with a picture each.
+        ``validation`` (by prompt: ``base``, ``before``, ``after``), ``automatic`` (``before``, ``after``, or None),
+        ``reason``, and ``cases`` with a picture each.
     parent : QWidget, optional
         The window it belongs to.
     """
@@ -43,9 +44,17 @@ class ComparisonDialog(QDialog):
     def __init__(self, event: Mapping[str, Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("The new model beside the others")
-        self.table = _table(event.get("validation", {}))
+        scores = dict(event.get("validation") or {})
+        text = "Dice on held-out objects, from 0 to 1: labels of yours that the training never saw."
+        if event.get("automatic"):
+            scores["auto"] = event["automatic"]
+            text += (
+                " Automatic: what it finds by itself in held-out images in which every object is labelled (F1 at "
+                "IoU 0.5); empty where a model does not do that."
+            )
+        self.table = _table(scores)
         whole = QVBoxLayout(self)
-        whole.addWidget(QLabel("Dice on held-out objects, from 0 to 1: labels of yours that the training never saw."))
+        whole.addWidget(wrapped(text))
         whole.addWidget(self.table)
         whole.addWidget(wrapped(str(event.get("reason", ""))))
         self.pictures = [_case(case) for case in event.get("cases", []) if picture_in(case.get("jpeg")) is not None]
@@ -76,9 +85,10 @@ def _table(validation: Mapping[str, Mapping[str, Any]]) -> QTableWidget:
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    for row, (_, dice) in enumerate(rows):
-        before, after = dice["before"], dice["after"]
-        texts = (_number(dice.get("base")), _number(before), _number(after), f"{after - before:+.3f}")
+    for row, (_, score) in enumerate(rows):
+        before, after = score["before"], score["after"]
+        change = "" if before is None or after is None else f"{after - before:+.3f}"
+        texts = (_number(score.get("base")), _number(before), _number(after), change)
         for column, text in enumerate(texts):
             cell = QTableWidgetItem(text)
             cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -34,8 +34,8 @@ from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .prompt_panel import PromptPanel
 from .report_dialog import open_report
-from .sample_project import SampleProject
 from .reviewing import Reviewing
+from .sample_project import SampleProject
 from .status import Status
 from .suggesting import Suggesting
 from .tasks import Tasks
@@ -88,6 +88,7 @@ class NasLoraDock(QWidget):
         self.canvas = Canvas(napari_viewer, self)
         self.training = Training(self.train_panel, self.predictor, self.model_tasks, self.file_tasks)
         self.library = Library(self.training)
+        self.library.named.connect(self.show_state)
         self.batching = Batching(self.batch_panel, napari_viewer, self.training, self.file_tasks)
         self._refused = ""
         self._closed = False
@@ -401,8 +402,8 @@ class NasLoraDock(QWidget):
 
     def _model_in_words(self) -> str:
         """The model that answers, and with which adapter."""
-        adapter = self.predictor.adapter
-        return self.predictor.base if adapter is None else f"{self.predictor.base} with your adapter {adapter.id}"
+        adapter, base = self.predictor.adapter, self.predictor.base
+        return base if adapter is None else f"{base} with your adapter {self.library.name_in_use or adapter.id}"
 
     def _next_step(self, has_prompt: bool, has_preview: bool) -> str:
         """What the person can do now, in one sentence."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
 from naslora_resources.registry import models as known
 from naslora_trainer.adapter_meta import read_header
@@ -28,16 +28,26 @@ class Library(QObject):
     ----------
     training : Training
         Has the project, knows which adapter is in use, and changes it.
+
+    Attributes
+    ----------
+    name_in_use : str
+        What the person calls the adapter that answers; empty: the base model answers, or it is not known yet.
     """
+
+    #: :attr:`name_in_use` is another one.
+    named = Signal()
 
     def __init__(self, training: Training) -> None:
         super().__init__(training)
+        self.name_in_use = ""
         self._training = training
         self.dialog = dialog = LibraryDialog(training.panel)
         self.bases = Bases(training, dialog)
         dialog.base_asked.connect(self.bases.show)
         training.panel.models_asked.connect(self.show)
         training.swapped.connect(self.refresh)
+        training.swapped.connect(self._look_up_name)
         training.finished.connect(lambda _: self.refresh())
         training.project_set.connect(self.refresh)
         dialog.use_asked.connect(self._use)
@@ -106,7 +116,24 @@ class Library(QObject):
         self._with_library(lambda library: library.delete(key), done)
 
     def _change(self, change: Callable[[AdapterLibrary], object]) -> None:
-        self._with_library(change, lambda _: self.refresh())
+        def done(_: object) -> None:
+            self.refresh()
+            self._look_up_name()
+
+        self._with_library(change, done)
+
+    def _look_up_name(self) -> None:
+        """Find out what the adapter in use is called."""
+        path = self._training.adapter_path
+        self.name_in_use = ""
+
+        def found(entry: AdapterEntry) -> None:
+            if path == self._training.adapter_path:
+                self.name_in_use = entry.name
+                self.named.emit()
+
+        if path is not None:
+            self._with_library(lambda library: library[path.stem], found)
 
     def _with_library(self, work: Callable[[AdapterLibrary], Any], then: Callable[[Any], None]) -> None:
         """Do something with the files of the library in the thread for files."""

@@ -10,8 +10,7 @@ import numpy as np
 
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.images import check_same_size, paired, read_image, read_labels, to_rgb8
-
-from .metrics import THRESHOLDS, Matches, matches
+from naslora_trainer.matching import THRESHOLDS, Matches, matches
 
 
 def evaluate_folder(

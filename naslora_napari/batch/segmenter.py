@@ -15,13 +15,13 @@ from naslora_trainer.data import boxes_in
 from naslora_trainer.devices import pick_device
 from naslora_trainer.evaluate import decode_all
 from naslora_trainer.frames import frame_shape
+from naslora_trainer.instances import Instances, classes_of, find_instances, spread
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import MAPS, SeedHead, head_of, probabilities
 
 from .automask import segment_image
-from .instances import Instances, classes_of, find_instances, spread
 from .masks import AutoMasks, Mask, Upscaling, best_first, paint
 from .sources import Parts
 from .tiling import LARGER, stitched

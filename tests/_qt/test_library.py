@@ -75,6 +75,7 @@ def test_every_model_answers_again_bit_by_bit(
         use(window, key)
         first[key] = window.answer().low_res
         assert models.selected() == [key] and not models.delete_button.isEnabled()
+        window.until(lambda: "with your adapter decoder-only, 8 objects" in dock.status.model.text())
     assert not np.array_equal(first["good"], first["bad"]) and not np.array_equal(first["good"], first[BASE])
     for key in ("good", BASE, "bad"):
         use(window, key)
@@ -110,6 +111,8 @@ def test_a_project_that_is_opened_again_has_its_model(window: Window, models: Li
     assert project is not None
     assert not dock.train_panel.go_on.isEnabled()
     use(window, "good")
+    models.renamed.emit("good", "leaves")
+    window.until(lambda: f"{DEFAULT_MODEL} with your adapter leaves" in dock.status.model.text())
     version = dock.predictor.version
     assert dock.train_panel.go_on.isEnabled() and not dock.train_panel.goes_on
     other = tmp_path / "other"

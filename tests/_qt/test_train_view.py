@@ -74,6 +74,10 @@ def test_the_comparison_is_a_table_with_the_worst_cases(qtbot: QtBot) -> None:
     rows = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount())]
     assert rows == [["0.500", "0.600", "0.750", "+0.150"], ["", "0.900", "0.880", "-0.020"]]
     assert len(dialog.pictures) == 1
+    found = ComparisonDialog({**COMPARISON, "automatic": {"before": None, "after": 0.8}})
+    qtbot.addWidget(found)
+    assert [found.table.item(2, column).text() for column in range(4)] == ["", "", "0.800", ""]
+    assert found.table.verticalHeaderItem(2).text() == "Automatic"
 
 
 def test_a_plan_is_read_as_a_whole(qtbot: QtBot) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from naslora_napari.batch.metrics import match
 from naslora_napari.batch.segmenter import Segmenter
 from naslora_napari.demo.measure import sample_images
 from naslora_resources.registry import DEFAULT_MODEL
@@ -15,6 +14,7 @@ from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import fingerprint
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage, areas_in
+from naslora_trainer.matching import match
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.seed_head import tensors_of
 from naslora_trainer.seed_training import train_head

@@ -13,10 +13,12 @@ import torch
 from segment_anything.modeling import Sam
 
 from .adapter import Adapter
+from .automatic import automatic_f1
 from .config import FineTuneConfig
 from .data import TrainingImage
 from .evaluate import evaluate
 from .models import build, learned_prompts
+from .seed_head import SeedHead, head_of
 from .sights import cases
 
 #: A new model may lose so much box Dice and still count as better.
@@ -53,6 +55,7 @@ class Gate:
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._config, self._images, self._device, self._check_stop = config, images, device, check_stop
+        self._whole = [image for image in images if image.known.any()]
         self._last: Each = {}
         self._before: Each = {}
 
@@ -99,6 +102,33 @@ class Gate:
         """Return :meth:`worst` with pictures of both answers (see :func:`naslora_trainer.sights.cases`)."""
         return cases(self._in_use(), (sam, learned), self.worst(), self._images)
 
+    def automatic(self, sam: Sam, head: SeedHead | None) -> dict[str, float | None] | None:
+        """Return how well a new head finds objects by itself beside that of the model in use, if that has one.
+
+        Parameters
+        ----------
+        sam : Sam
+            The new model.
+        head : SeedHead or None
+            Its head.
+
+        Returns
+        -------
+        dict or None
+            ``before``, None where the model in use has no head, and ``after``: see
+            :func:`naslora_trainer.automatic.automatic_f1`. None where there is no new head, or no held-out image, nor
+            a part of one, in which every object is labelled.
+        """
+        if head is None or not self._whole:
+            return None
+        live = self._live()
+        old = head_of(live.tensors) if live else None
+        before = None
+        if old is not None:
+            in_use, _ = self._in_use()
+            before = automatic_f1(in_use, old.to(self._device), self._whole, self._check_stop)
+        return {"before": before, "after": automatic_f1(sam, head, self._whole, self._check_stop)}
+
     def _of_base(self) -> dict[str, float]:
         """Measure the base model, where it is not the one in use."""
         if not self._config.compare_with:
@@ -106,9 +136,11 @@ class Gate:
         return self._measured(build(self._config.base, None, self._device), learned_prompts(self._config.base, None))[0]
 
     def _in_use(self) -> tuple[Sam, Sequence[str]]:
-        config = self._config
-        live = Adapter.load(Path(config.compare_with)) if config.compare_with else None
-        return build(config.base, live, self._device), learned_prompts(config.base, live)
+        base, live = self._config.base, self._live()
+        return build(base, live, self._device), learned_prompts(base, live)
+
+    def _live(self) -> Adapter | None:
+        return Adapter.load(Path(self._config.compare_with)) if self._config.compare_with else None
 
     def verdict(self, after: dict[str, float]) -> dict[str, Any]:
         """Return ``validation`` (base, before, after), ``better`` and ``reason``, one sentence."""

@@ -79,7 +79,7 @@ def finetune(
     -------
     Adapter or None
         Its ``meta.report`` holds ``validation`` (Dice before and after, for clicks and boxes), ``better``, ``reason``,
-        ``fold``, ``train_s`` and ``peak_mb``. None when it was stopped.
+        ``automatic`` (F1 of the head), ``fold``, ``train_s`` and ``peak_mb``. None when it was stopped.
 
     Raises
     ------
@@ -152,8 +152,10 @@ class _FineTune:
                 self.fold_report["kind"] = "branch"
                 self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
         verdict = gate.verdict(after)
+        head = self._head()
+        verdict["automatic"] = gate.automatic(self.network.sam, head)
         self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
-        return self._adapter(tensors, self._head(), verdict)
+        return self._adapter(tensors, head, verdict)
 
     def _head(self) -> SeedHead | None:
         """Return a new head that finds objects, None where it is not wanted or cannot be trained."""

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from naslora_napari.batch.instances import SMALLEST, classes_of, find_instances
-from naslora_napari.batch.metrics import match
+from naslora_trainer.instances import SMALLEST, classes_of, find_instances
+from naslora_trainer.matching import match
 from naslora_trainer.seed_targets import distances
 
 DISK = st.tuples(st.integers(8, 119), st.integers(8, 119), st.integers(4, 20))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from naslora_napari.batch.metrics import match
+from naslora_trainer.matching import match
 
 
 def test_perfect_missing_and_invented_objects() -> None:

@@ -1,0 +1,300 @@
+"""How many seconds a person needs to label a folder: with the base model, or with fine-tunes, in which order.
+
+The folder is a part of one pack, drawn by the seed. A simulated person (:mod:`person`) labels image after image, with
+the model in use at hand, as it finds objects by itself or click by click. The folder is done as soon as the mean IoU
+over *all* of its objects is 0.85: of labelled images the IoU of the person's labels, of the rest that of what the model
+in use gives without a person (a found object that is none counts as an object of IoU 0), or that after one click on
+each object, which takes the person's time, too. What counts is the least time in which that is reached.
+
+Persons:
+
+- ``base``: keeps the base model; the images come in random order.
+- ``finetune``: the same order; after 4, 8, 16, ... labelled images, while half of the folder is left, "Fine-tune on my
+  labels" runs with the quick preset on the person's own labels, from the base model. The person goes on with the old
+  model meanwhile: the training takes the seconds of processor time that it took here in one thread. The new one is used
+  from the next image on, if the gate found it better than the one in use.
+- ``ranked``: the same, but the next image is the one that the model in use suggests. The first one is the same.
+
+The seed draws the folder, the order and the training. Each result is a file in ``--results``, and all that a model
+answered is kept there, so that the benchmark goes on where it was interrupted. Run::
+
+    python benchmarks/annotator.py --data DIR --json > annotator.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import person
+from answers import Answers
+from machine import machine
+from naslora_napari.live.doubt import ranked
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.files import read_json, write_json
+from packs import TARGETS, read_pack
+from quality import mean_and_spread
+from resume import keep_settings, run_parts
+
+PERSONS = ("base", "finetune", "ranked")
+SEEDS = (0, 1, 2)
+#: Images of a folder, and the largest side of one in pixels: in larger ones nobody works on the whole at once.
+FOLDERS = {"nuclei": (12, 400), "lesions": (24, 1024), "leaf": (24, 1024), "vessels": (12, 1024)}
+#: After so many labelled images the first fine-tune starts.
+FIRST = 4
+
+
+def main() -> None:
+    """Simulate what is missing, then print all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    parser.add_argument(
+        "--results", type=Path, default=Path("annotator-results"), help="folder with one file per result"
+    )
+    parser.add_argument("--targets", nargs="+", default=["nuclei", "lesions", "leaf"], choices=list(TARGETS))
+    parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=PERSONS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--only", nargs=3, metavar=("TARGET", "PERSON", "SEED"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        target, who, seed = options.only
+        one(options.data, options.results, target, who, int(seed))
+        return
+    keep_settings(options.results, settings())
+    wanted = list(itertools.product(options.seeds, options.targets, options.persons))
+    call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results), "--only"]
+    commands = {file_of(options.results, t, who, s): [*call, t, who, str(s)] for s, t, who in wanted}
+    if not run_parts(commands):
+        sys.exit(1)
+    runs = [read_json(path) for path in commands]
+    document = {"machine": machine(), "settings": settings(), **summarise(runs), "runs": runs}
+    print(json.dumps(document, indent=1) if options.json else table(document))
+
+
+def settings() -> dict[str, Any]:
+    """Return all that the results depend on beside the code."""
+    names = ("CLICK", "ACCEPT", "DELETE", "OPEN", "STROKE", "SPEED", "SCREEN", "GOAL", "CLICKS")
+    return {
+        "seconds": {name.lower(): getattr(person, name) for name in names},
+        "folders": FOLDERS,
+        "first_training": FIRST,
+        "preset": "quick",
+    }
+
+
+def file_of(results: Path, target: str, who: str, seed: int) -> Path:
+    """Return the file of one result."""
+    return results / f"{target}-{who}-{seed}.json"
+
+
+def one(data: Path, results: Path, target: str, who: str, seed: int) -> None:
+    """Let one person label one folder and keep how long it took."""
+    images = folder_of(data, target, seed)
+    simulated = Simulation(images, results, target, who, seed)
+    started = time.monotonic()
+    simulated.run()
+    write_json(
+        file_of(results, target, who, seed),
+        {
+            "target": target,
+            "person": who,
+            "seed": seed,
+            "user_s": round(simulated.best, 1),
+            "labelled": simulated.labelled_at_best,
+            "images": len(images),
+            "stages": simulated.stages,
+            "trainings": simulated.trainings,
+            "simulation_s": round(time.monotonic() - started),
+        },
+    )
+
+
+def folder_of(data: Path, target: str, seed: int) -> list[TrainingImage]:
+    """Return the images of a folder in random order, both drawn by the seed."""
+    count, largest = FOLDERS[target]
+    images = [image for image in read_pack(data, target) if max(image.labels.shape) <= largest]
+    order = np.random.default_rng([seed, *target.encode()]).permutation(len(images))
+    return [images[k] for k in order[:count]]
+
+
+@dataclass
+class Simulation:
+    """A person at work.
+
+    Attributes
+    ----------
+    images : list of TrainingImage
+        The folder, in random order.
+    results : Path
+        Where models and answers are kept.
+    target, who : str
+        See the module.
+    seed : int
+        Of the trainings.
+    best : float
+        The least user seconds to the goal that were found so far.
+    labelled_at_best : int
+        How many images are labelled then.
+    stages, trainings : list of dict
+        What was seen after each labelled image, and of each training.
+    """
+
+    images: list[TrainingImage]
+    results: Path
+    target: str
+    who: str
+    seed: int
+    best: float = float("inf")
+    labelled_at_best: int = 0
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    trainings: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = 0.0
+        self.done: dict[str, person.Work] = {}
+        self.model = Answers(self.results / "answers" / self.target)
+        #: The model that is being trained, if it will be used, and when it is ready.
+        self.coming: tuple[Answers | None, float] | None = None
+
+    def run(self) -> None:
+        """Label until no more labelling can be faster than what was found."""
+        self._look()
+        while len(self.done) < len(self.images) and self.clock < self.best:
+            self._swap()
+            image = self._next()
+            work = self.model.work(image)
+            self.clock += work.seconds
+            self.done[image.name] = work
+            self._swap()
+            self._look(image.name, work)
+            if self.who != "base" and self._worth_training():
+                self._train()
+
+    def _worth_training(self) -> bool:
+        enough = len(self.done) >= FIRST * 2 ** len(self.trainings)
+        return enough and self.coming is None and len(self.done) <= len(self.images) / 2
+
+    def _swap(self) -> None:
+        if self.coming is not None and self.clock >= self.coming[1]:
+            self.model = self.coming[0] or self.model
+            self.coming = None
+
+    def _rest(self) -> list[TrainingImage]:
+        return [image for image in self.images if image.name not in self.done]
+
+    def _next(self) -> TrainingImage:
+        rest = self._rest()
+        if self.who != "ranked" or not self.done:
+            return rest[0]
+        doubts = {image.name: self.model.doubt(image) for image in self.images}
+        first = ranked(doubts, 1, chosen=list(self.done))[0]
+        return next(image for image in rest if image.name == first)
+
+    def _look(self, name: str = "", work: person.Work | None = None) -> None:
+        """Take note of how good the folder is now, with the rest automatic or clicked."""
+        rest = [self.model.rest(image) for image in self._rest()]
+        labelled = [iou for one in self.done.values() for iou in one.ious]
+        means = {}
+        for way in ("automatic", "one_click"):
+            means[way] = float(np.mean(labelled + [iou for each in rest for iou in each[way]]))
+            more = sum(each["seconds"][0] for each in rest) if way == "one_click" else 0.0
+            if means[way] >= person.GOAL and self.clock + more < self.best:
+                self.best, self.labelled_at_best = self.clock + more, len(self.done)
+        stage: dict[str, Any] = {"clock": round(self.clock, 1), "model": self.model.version}
+        stage |= {way: round(mean, 4) for way, mean in means.items()}
+        if work is not None:
+            stage |= {"image": name, "objects": len(work.ious), "seconds": round(work.seconds, 1), "way": work.way}
+        self.stages.append(stage)
+        print(self.target, self.who, self.seed, stage, file=sys.stderr, flush=True)
+
+    def _train(self) -> None:
+        """Start a fine-tune on all that is labelled. What it gives is known at once here, and used when it is ready."""
+        from naslora_trainer.train import finetune
+
+        number = len(self.trainings)
+        file = self.results / "adapters" / f"{self.target}-{self.who}-{self.seed}-{number}.safetensors"
+        if not file.exists():
+            config = FineTuneConfig.checked(
+                preset="quick",
+                seed=self.seed,
+                device="cpu",
+                shown_images=0,
+                compare_with=str(self.model.adapter or ""),
+            )
+            by_name = {image.name: image for image in self.images}
+            images = [
+                TrainingImage(name, by_name[name].image, work.labels, complete=True) for name, work in self.done.items()
+            ]
+            begun = time.process_time()
+            adapter = finetune(config, images)
+            assert adapter is not None
+            adapter.meta.report["cpu_s"] = time.process_time() - begun
+            file.parent.mkdir(parents=True, exist_ok=True)
+            adapter.save(file)
+        trained = Answers(self.results / "answers" / self.target, file)
+        report = trained.report
+        self.coming = (trained if report["better"] else None, self.clock + report["cpu_s"])
+        self.trainings.append(
+            {
+                "images": len(self.done),
+                "clock": round(self.clock, 1),
+                **{key: report[key] for key in ("cpu_s", "train_s", "better", "validation")},
+            }
+        )
+        print(self.trainings[-1], file=sys.stderr, flush=True)
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return by how much the person is faster, over targets and seeds, and for each target.
+
+    Returns
+    -------
+    dict
+        ``speedup_finetune``: seconds with the base model / with fine-tunes, both in the same random order;
+        ``speedup_ranked``: with fine-tunes in random order / in the order that is suggested. Each ``mean`` and
+        ``spread`` (sample standard deviation) over all pairs of target and seed, ``n`` of them, and the same by target.
+    """
+    seconds = {(run["target"], run["seed"], run["person"]): run["user_s"] for run in runs}
+    return {
+        "speedup_finetune": _ratios(seconds, "base", "finetune"),
+        "speedup_ranked": _ratios(seconds, "finetune", "ranked"),
+    }
+
+
+def _ratios(seconds: dict[tuple[str, int, str], float], slow: str, fast: str) -> dict[str, Any]:
+    found: dict[str, list[float]] = {}
+    for target, seed, who in seconds:
+        if who == slow and (target, seed, fast) in seconds:
+            found.setdefault(target, []).append(seconds[target, seed, slow] / seconds[target, seed, fast])
+    if not found:
+        return {}
+    every = [ratio for some in found.values() for ratio in some]
+    by_target = {target: {**mean_and_spread(some), "n": len(some)} for target, some in found.items()}
+    return {**mean_and_spread(every), "n": len(every), "targets": by_target}
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return all as a Markdown table."""
+    lines = ["| target | seed | person | user seconds | labelled images |", "|---|---|---|---|---|"]
+    for run in sorted(document["runs"], key=lambda one: (one["target"], one["seed"])):
+        count = f"{run['labelled']} of {run['images']}"
+        lines.append(f"| {run['target']} | {run['seed']} | {run['person']} | {run['user_s']:.0f} | {count} |")
+    for key in ("speedup_finetune", "speedup_ranked"):
+        if document[key]:
+            lines.append(f"{key}: {document[key]['mean']:.2f} +- {document[key]['spread']:.2f}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""How well a head finds objects by itself: measured where every object is labelled, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import Sam
+from torch import Tensor
+
+from naslora_trainer.adapter import Adapter
+from naslora_trainer.automatic import automatic_f1
+from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import TrainingImage
+from naslora_trainer.gate import Gate
+from naslora_trainer.models import build
+from naslora_trainer.seed_head import SeedHead, new_head, tensors_of
+from naslora_trainer.seed_targets import seed_targets
+
+SIDE = 128
+
+
+class Knows(SeedHead):
+    """A head that says what the labels of one image say, at the resolution of its maps."""
+
+    def __init__(self, image: TrainingImage) -> None:
+        super().__init__()
+        self.maps = torch.from_numpy(seed_targets(image, 0, SIDE).maps)[None]
+
+    def forward(self, embedding: Tensor, picture: Tensor) -> Tensor:
+        return torch.logit(self.maps, eps=1e-4)
+
+
+@pytest.fixture
+def image() -> TrainingImage:
+    """Two squares and a third that is not labelled in the same way everywhere."""
+    labels = np.zeros((60, 90), np.int32)
+    labels[5:20, 5:20], labels[30:50, 10:30], labels[10:30, 60:80] = 7, 2, 40
+    return TrainingImage("x", np.zeros((60, 90, 3), np.uint8), labels, True)
+
+
+def test_objects_count_where_all_are_labelled(image: TrainingImage, small_sam: Sam) -> None:
+    head = Knows(image)
+    assert automatic_f1(small_sam, head, [image]) == 1
+    fewer = replace(image, labels=np.where(image.labels == 40, 0, image.labels))
+    assert automatic_f1(small_sam, head, [fewer]) == pytest.approx(4 / 5)  # the third is wrong
+    left = replace(fewer, complete=False, rois=((0, 0, 60, 45),))
+    assert automatic_f1(small_sam, head, [left]) == 1  # nothing is known of it
+    assert automatic_f1(small_sam, head, [fewer, left]) == pytest.approx(8 / 9)
+
+
+def test_the_gate_compares_what_there_is(
+    nuclei: list[TrainingImage], image: TrainingImage, small_sam: Sam, random_adapter: Adapter, tmp_path: Path
+) -> None:
+    config = FineTuneConfig.checked(base=random_adapter.meta.base)
+    assert Gate(config, [image], "cpu").automatic(small_sam, Knows(image)) == {"before": None, "after": 1}
+    assert Gate(config, [image], "cpu").automatic(small_sam, None) is None
+    some = replace(image, complete=False)
+    assert Gate(config, [some], "cpu").automatic(small_sam, Knows(image)) is None
+
+    head = new_head(3)
+    live = Adapter(random_adapter.tensors | tensors_of(head), random_adapter.meta)
+    live.save(tmp_path / "live.safetensors")
+    gate = Gate(config.model_copy(update={"compare_with": str(tmp_path / "live.safetensors")}), nuclei[:1], "cpu")
+    found = gate.automatic(build(config.base, live), head)
+    assert found is not None and found["before"] == found["after"]

@@ -1,0 +1,46 @@
+"""How well a head finds the objects of held-out images by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from segment_anything.modeling import Sam
+
+from .data import TrainingImage
+from .frames import frame_shape, framed, input_of
+from .instances import find_instances
+from .matching import Matches, match
+from .seed_head import MAPS, SeedHead
+
+
+@torch.no_grad()
+def automatic_f1(
+    sam: Sam, head: SeedHead, images: Sequence[TrainingImage], check_stop: Callable[[], None] = lambda: None
+) -> float:
+    """Return the F1 at IoU 0.5 of the objects that a head finds, over all images: 0 to 1.
+
+    They are compared in the low-resolution frame of the model, as the head outlines them.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model whose embedding the head looks at, in eval mode.
+    head : SeedHead
+        On the same device.
+    images : sequence of TrainingImage
+        Objects are compared where every one of them is labelled: in complete images, and in regions of interest.
+    check_stop : callable
+        Called between images; may raise.
+    """
+    side, total = sam.image_encoder.img_size, Matches()
+    for image in images:
+        check_stop()
+        height, width = frame_shape(image.labels.shape, side)
+        seen = input_of(sam, image, 0)
+        maps = head(sam.image_encoder(seen), seen)[0, :MAPS, :height, :width].sigmoid().cpu().numpy()
+        labels, known = (framed(plane, 0, side)[:height, :width] for plane in (image.labels, image.known))
+        found = find_instances(maps).labels
+        total += match(np.where(known, found, 0), np.where(known, labels, 0))
+    return total.f1
