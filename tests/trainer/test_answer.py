@@ -42,6 +42,17 @@ def test_a_stroke_is_asked_as_clicks_along_it(predictor: SamPredictor) -> None:
     assert np.array_equal(mine.mask, answer(predictor, Prompts(tuple(points), (1,) * 5), ("point",)).mask)
 
 
+def test_any_mixture_is_sam_predictors_own_answer(predictor: SamPredictor, target: np.ndarray) -> None:
+    row0, col0, row1, col1 = box_of(target)
+    first = answer(predictor, Prompts(((11, 40),), (1,)), ("point", "box"))
+    mixed = Prompts(((11, 40), (2, 3)), (1, 0), box_of(target), mask=first.low_res)
+    xy, labels, box = np.array([[40.5, 11.5], [3.5, 2.5]]), np.array([1, 0]), np.array([col0, row0, col1, row1])
+    masks, scores, low_res = predictor.predict(xy, labels, box, mixed.mask, multimask_output=False)
+    mine = answer(predictor, mixed, ("point", "box", "multimask"))
+    assert np.array_equal(mine.candidates, masks) and mine.scores == pytest.approx(scores)
+    assert mine.low_res == pytest.approx(low_res, abs=1e-3)
+
+
 def test_points_are_row_and_column(predictor: SamPredictor) -> None:
     masks, _, _ = predictor.predict(np.array([[40.5, 11.5]]), np.array([1]), multimask_output=False)
     assert np.array_equal(answer(predictor, Prompts(((11, 40),), (1,)), ("point", "box")).mask, masks[0])

