@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 #: A longer name of a key is in the tooltip only.
 SHORT_KEY = 3
@@ -46,7 +57,7 @@ class Button(QPushButton):
 
 
 class Bar(QProgressBar):
-    """A progress bar that may also wait for something without an end in sight.
+    """A progress bar that may also wait for something without an end in sight; what it is in scrolls to it.
 
     Qt's own way to wait moves forty times a second, and each time the whole window is drawn, canvas included.
     """
@@ -67,6 +78,19 @@ class Bar(QProgressBar):
         self.setRange(0, STEPS)
         self.setValue(0)
         self._steps.start()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Be seen where the dock is larger than the window: whoever pressed the button sees what it does."""
+        super().showEvent(event)
+        if not event.spontaneous():
+            QTimer.singleShot(0, self, self._reveal)  # the new places of all widgets come first
+
+    def _reveal(self) -> None:
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        if around is not None:
+            around.ensureWidgetVisible(self)
 
     def show_part(self, done: int, of: int, text: bool = True) -> None:
         """Show how much is done, with ``text`` in per cent as well."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from naslora_napari._qt.batch_panel import BatchPanel
 
@@ -24,3 +25,19 @@ def test_it_shows_the_pace_and_pauses(qtbot: QtBot) -> None:
     panel.show_running(False)
     panel.show_running(True)
     assert panel.pause_button.text() == "Pause"
+
+
+def test_a_small_window_scrolls_to_what_has_begun(qtbot: QtBot) -> None:
+    area, inner, panel = QScrollArea(), QWidget(), BatchPanel()
+    column = QVBoxLayout(inner)
+    column.addSpacing(1000)
+    column.addWidget(panel)
+    area.setWidget(inner)
+    area.setWidgetResizable(True)
+    area.resize(400, 300)
+    qtbot.addWidget(area)
+    area.show()
+    qtbot.waitExposed(area)
+    assert area.verticalScrollBar().value() == 0
+    panel.show_running(True)
+    qtbot.waitUntil(lambda: not panel.progress.visibleRegion().isEmpty())
