@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -72,14 +73,20 @@ class Wanted:
         """Return the label image of an image, whose name is its path below the folder, with slashes."""
         return (self.out / name).with_suffix(SUFFIXES[self.format])
 
-    def files_of(self, name: str) -> list[Path]:
-        """Return all files of an image."""
+    @property
+    def holds_stacks(self) -> bool:
+        """Whether the format can hold more than one plane."""
+        return self.format != "png"
+
+    def files_of(self, name: str, stack: bool = False) -> list[Path]:
+        """Return all files of an image; of a stack only label images are written."""
         others = {
             "overlays": (self.out / OVERLAYS / name).with_suffix(".png"),
             "geojson": (self.out / name).with_suffix(GEOJSON),
             "semantic": (self.out / SEMANTIC / name).with_suffix(SUFFIXES[self.format]),
         }
-        return [self.labels_of(name), *(path for extra, path in others.items() if extra in self.extras)]
+        extras = [extra for extra in others if extra in self.extras and (extra == SEMANTIC or not stack)]
+        return [self.labels_of(name), *(others[extra] for extra in extras)]
 
     def names_of(self, numbers: np.ndarray | None) -> list[str] | None:
         """Return the names of classes of objects, None where there are no numbers."""
@@ -131,6 +138,47 @@ def write_files(
                 _write_labels(temporary, name, semantic(labels, classes))
             else:
                 iio.imwrite(temporary, overlay(rgb, labels))
+
+
+def write_stack(
+    wanted: Wanted,
+    name: str,
+    planes: Callable[[], Iterator[np.ndarray]],
+    shape: tuple[int, ...],
+    axes: str,
+    classes: np.ndarray | None = None,
+) -> None:
+    """Write the files of a stack, each atomically, the label image last; one plane is in memory.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        Which ones.
+    name : str
+        Of the image.
+    planes : callable
+        Yields the planes of labels, (H, W) int32 each, anew each time.
+    shape : tuple of int
+        (planes ..., H, W).
+    axes : str
+        A letter for each axis of planes.
+    classes : ndarray, optional
+        (N,) int: number of the class of each object.
+
+    Raises
+    ------
+    UserError
+        A file cannot be written.
+    """
+    for path in reversed(wanted.files_of(name, stack=True)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with saving(path) as temporary:
+            plain = path == wanted.labels_of(name)
+            pages = planes() if plain else (semantic(labels, classes) for labels in planes())
+            dtype = np.int32 if plain else np.uint8
+            metadata = {"axes": f"{axes.upper()}YX"}
+            options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": metadata}
+            tifffile.imwrite(temporary, pages, shape=shape, dtype=dtype, **options)
 
 
 def semantic(labels: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
