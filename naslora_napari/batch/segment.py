@@ -95,7 +95,7 @@ def segment_folder(
     is_paused : callable
         No image is begun while it is true; may be asked from any thread.
     format : str
-        Of label images: ``tiff`` (int32) or ``png`` (uint16).
+        Of label images: ``tiff`` (int32), ``png`` (uint16) or ``zarr`` (OME-Zarr, int32).
     extras : sequence of str
         What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all), ``semantic``
         (an image of the number of the class of each pixel; 1 is an object, where the model tells no classes).
@@ -247,7 +247,7 @@ class _Books:
         if task is None or "error" in entry or entry.get("rows", entry.get("objects")) != rows:
             return False
         try:
-            sizes = [path.stat().st_size for path in self._wanted.files_of(task.name, "planes" in entry)]
+            sizes = self._wanted.sizes_of(task.name, "planes" in entry)
             return entry.get("stamp") == task.stamp() and entry.get("sizes") == sizes
         except OSError:
             return False

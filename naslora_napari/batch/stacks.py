@@ -21,6 +21,7 @@ from naslora_trainer.pixel_size import pixel_size
 from .ahead import ahead
 from .linking import Linker
 from .measure import measure, summarise
+from .ngff import Layout
 from .results import Wanted, write_stack
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def segment_stack(name: str, path: Path, stack: Opened, segment: Segment, wanted
         finally:
             planes.close()
         classes = _classes(rows, linker.count, wanted)
-        write_stack(wanted, name, labels.planes, (*stack.planes, *stack.size), stack.axes, classes)
+        write_stack(wanted, name, labels.planes, Layout((*stack.planes, *stack.size), stack.axes, side), classes)
     summary = summarise(name, rows, stack.size, side)
     planes_in_all = int(np.prod(stack.planes))
     whole = {"objects": linker.count, "planes": planes_in_all, "covered": summary["covered"] / planes_in_all}

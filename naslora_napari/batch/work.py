@@ -209,14 +209,14 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
         if item.stack is not None and item.planes is not None:
             outcome.rows, planes = item.stack.rows, item.planes.planes
             counts = {"objects": item.stack.objects, "rows": len(outcome.rows), "planes": list(planes)}
-            sizes = [path.stat().st_size for path in wanted.files_of(name, stack=True)]
+            sizes = wanted.sizes_of(name, stack=True)
             outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "summary": item.stack.summary} | counts
             return
         assert item.image is not None and item.rgb is not None
         labels, side = item.found.labels, pixel_size(item.task.path)
         rows = measure(name, item.image, labels, item.found.confidence, side, wanted.names_of(item.found.classes))
-        write_files(wanted, name, item.rgb, labels, item.found.classes)
-        sizes = [path.stat().st_size for path in wanted.files_of(name)]
+        write_files(wanted, name, item.rgb, labels, item.found.classes, side)
+        sizes = wanted.sizes_of(name)
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}
         outcome.rows = rows

@@ -16,10 +16,14 @@ from naslora_napari.batch import segment_folder
 from naslora_napari.batch.automask import AutoMasks
 from naslora_napari.batch.ledger import LEDGER
 from naslora_napari.batch.measure import COLUMNS, SUMMARY
+from naslora_napari.batch.ngff import read_ngff
 from naslora_napari.batch.table import Table
 from naslora_napari.batch.work import Model
 from naslora_napari.store.formats import FORMATS
-from naslora_trainer.pictures import planes_of
+from naslora_trainer.pictures import open_picture, picture_size, planes_of
+from naslora_trainer.pixel_size import pixel_size
+
+from ..trainer.test_pictures import write_zarr
 
 SEEN: list[int] = []
 
@@ -255,3 +259,33 @@ def test_a_linked_object_has_the_class_of_most_planes(tmp_path: Path, monkeypatc
     segment_folder(tmp_path / "in", tmp_path / "out", extras=("semantic",))
     assert [row["class"] for row in rows(tmp_path / "out")] == ["root"] * 3
     assert sorted(np.unique(tifffile.imread(tmp_path / "out/semantic/z.tif"))) == [0, 2]
+
+
+def test_label_images_can_be_ome_zarr(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    large = np.zeros((40, 2100), np.uint8)
+    large[5:15, 8:18], large[20:30, 2000:2040] = 200, 200
+    tifffile.imwrite(folder / "large.tif", large, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    write_zarr(folder / "stack.zarr", [moving(4)], "zyx", 3)
+    options = {"format": "zarr", "extras": ("semantic", "coco")}
+    report = segment_folder(folder, out, **options)
+    assert (report.images, report.objects, report.failed) == (2, 4, [])
+    assert picture_size(out / "large.zarr") == (40, 2100) and pixel_size(out / "large.zarr") == (0.5, 0.5)
+    levels = [np.asarray(level) for level in open_picture(out / "large.zarr", whole_below=0).levels]
+    assert [level.shape for level in levels] == [(40, 2100), (20, 1050), (10, 525)]
+    assert np.array_equal(levels[0] > 0, large > 128) and levels[0].dtype == np.int32 and levels[0].max() == 2
+    assert np.array_equal(levels[2], levels[0][::4, ::4])
+    assert planes_of(out / "stack.zarr") == ("z", (4,))
+    assert np.array_equal(read_ngff(out / "stack.zarr") > 0, moving(4) > 128)
+    assert np.array_equal(read_ngff(out / "stack.zarr", "classes"), moving(4) > 128)
+    described = json.loads((out / "stack.zarr/labels/zarr.json").read_text())
+    assert described["attributes"]["ome"] == {"version": "0.5", "labels": ["objects", "classes"]}
+    coco = json.loads((out / "coco.json").read_text())
+    assert len(coco["annotations"]) == 2
+    SEEN.clear()
+    assert segment_folder(folder, out, resume=True, **options).objects == 4 and not SEEN
+    chunk = next(file for file in sorted((out / "large.zarr/labels/objects/0/c").rglob("*")) if file.is_file())
+    chunk.unlink()
+    assert segment_folder(folder, out, resume=True, **options).objects == 4 and len(SEEN) == 1
+    assert chunk.is_file() and sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
