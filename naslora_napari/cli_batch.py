@@ -20,6 +20,7 @@ class LabelFormat(StrEnum):
 
     tiff = "tiff"
     png = "png"
+    zarr = "zarr"
 
 
 def segment(

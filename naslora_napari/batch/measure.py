@@ -31,16 +31,17 @@ PHYSICAL = {
 }  # fmt: skip
 CHANNELS = tuple(f"intensity_{what}_{c}" for c in range(1, MOST_CHANNELS + 1) for what in ("mean", "std", "min", "max"))
 #: Columns that are text.
-TEXTS = ("image", "class")
+TEXTS = ("image", "plane", "class")
 COLUMNS = (
-    "image", "label", "class", "confidence", "touches_border", "area", "perimeter", "centroid_row", "centroid_col",
-    "bbox_row0", "bbox_col0", "bbox_row1", "bbox_col1", "axis_major_length", "axis_minor_length", "orientation",
+    "image", "plane", "label", "class", "confidence", "touches_border", "area", "perimeter", "centroid_row",
+    "centroid_col", "bbox_row0", "bbox_col0", "bbox_row1", "bbox_col1", "axis_major_length", "axis_minor_length",
+    "orientation",
     "equivalent_diameter", "feret_diameter_max", "eccentricity", "solidity", "extent", "euler_number",
     "pixel_height_um", "pixel_width_um", *PHYSICAL.values(), "intensity_mean", *CHANNELS,
 )  # fmt: skip
 SUMMARY = (
     "image", "status", "reason", "objects", "touching_border", "covered", "area_mean", "area_median", "confidence_mean",
-    "confidence_min", "pixel_height_um", "pixel_width_um", "rows", "cols",
+    "confidence_min", "pixel_height_um", "pixel_width_um", "planes", "rows", "cols",
 )  # fmt: skip
 #: What the columns of the summary begin with that count the objects of a class.
 OF_CLASS = "objects_"
@@ -87,7 +88,7 @@ def measure(
     columns["confidence"] = np.asarray(confidence, float)[columns["label"] - 1]
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     fixed = dict.fromkeys(COLUMNS) | {"image": name} | _sides(pixel_um)
-    return [fixed | {"class": classes[row["label"] - 1] if classes else ""} | row for row in rows]
+    return [fixed | {"plane": "", "class": classes[row["label"] - 1] if classes else ""} | row for row in rows]
 
 
 def summarise(
@@ -107,6 +108,7 @@ def summarise(
         "objects": len(rows),
         "touching_border": sum(int(row["touches_border"]) for row in rows),
         "covered": sum(areas) / max(1, shape[0] * shape[1]),
+        "planes": 1,
         "rows": shape[0],
         "cols": shape[1],
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -14,8 +15,9 @@ import tifffile
 from skimage.segmentation import find_boundaries
 
 from naslora_trainer.data import ids_in
+from naslora_trainer.decode import ZARR_SUFFIX
 from naslora_trainer.errors import UserError
-from naslora_trainer.files import saving
+from naslora_trainer.files import saving, saving_folder
 from naslora_trainer.images import read_labels
 from naslora_trainer.pictures import open_picture
 
@@ -24,11 +26,13 @@ from ..store.formats.geojson import SUFFIX as GEOJSON
 from ..store.formats.neutral import Labelled
 from ..store.manifest import COLORS
 from ..store.records import ClassInfo
+from . import ngff
+from .ngff import OBJECTS, Layer, Layout, read_ngff
 from .sources import LARGE, Parts
 from .table import Table
 
 #: Of label images, by the name of their format.
-SUFFIXES = {"tiff": ".tif", "png": ".png"}
+SUFFIXES = {"tiff": ".tif", "png": ".png", "zarr": ZARR_SUFFIX}
 #: What else can be written.
 EXTRAS = ("overlays", "geojson", "coco", "semantic")
 OVERLAYS, SEMANTIC = "overlays", "semantic"
@@ -51,7 +55,7 @@ class Wanted:
     out : Path
         The folder of the results.
     format : str
-        Of label images, one of :data:`SUFFIXES`: ``tiff`` has 32 bits, ``png`` 16.
+        Of label images, one of :data:`SUFFIXES`: ``tiff`` and ``zarr`` have 32 bits, ``png`` 16.
     extras : tuple of str
         Of :data:`EXTRAS`.
     classes : tuple of str
@@ -78,14 +82,36 @@ class Wanted:
         """Return the label image of an image, whose name is its path below the folder, with slashes."""
         return (self.out / name).with_suffix(SUFFIXES[self.format])
 
-    def files_of(self, name: str) -> list[Path]:
-        """Return all files of an image."""
+    @property
+    def holds_stacks(self) -> bool:
+        """Whether the format can hold more than one plane."""
+        return self.format != "png"
+
+    def files_of(self, name: str, stack: bool = False) -> list[Path]:
+        """Return all files of an image; of a stack only label images are written. OME-Zarr has them in one folder."""
         others = {
             "overlays": (self.out / OVERLAYS / name).with_suffix(".png"),
             "geojson": (self.out / name).with_suffix(GEOJSON),
             "semantic": (self.out / SEMANTIC / name).with_suffix(SUFFIXES[self.format]),
         }
-        return [self.labels_of(name), *(path for extra, path in others.items() if extra in self.extras)]
+        if self.format == "zarr":
+            del others[SEMANTIC]
+        extras = [extra for extra in others if extra in self.extras and (extra == SEMANTIC or not stack)]
+        return [self.labels_of(name), *(others[extra] for extra in extras)]
+
+    def sizes_of(self, name: str, stack: bool = False) -> list[int]:
+        """Return the sizes of these files in bytes; of a folder that of all files in it.
+
+        Raises
+        ------
+        OSError
+            One is missing.
+        """
+        sizes = []
+        for path in self.files_of(name, stack):
+            files = [path] if not path.is_dir() else [file for file in path.rglob("*") if file.is_file()]
+            sizes.append(sum(file.stat().st_size for file in files))
+        return sizes
 
     def names_of(self, numbers: np.ndarray | None) -> list[str] | None:
         """Return the names of classes of objects, None where there are no numbers."""
@@ -103,7 +129,12 @@ class Wanted:
 
 
 def write_files(
-    wanted: Wanted, name: str, rgb: np.ndarray | Parts, labels: np.ndarray, classes: np.ndarray | None = None
+    wanted: Wanted,
+    name: str,
+    rgb: np.ndarray | Parts,
+    labels: np.ndarray,
+    classes: np.ndarray | None = None,
+    pixel_um: tuple[float, float] | None = None,
 ) -> None:
     """Write the files of an image, each atomically, the label image last.
 
@@ -119,6 +150,8 @@ def write_files(
         (H, W) int32, 1..N.
     classes : ndarray, optional
         (N,) int: number of the class of each object.
+    pixel_um : (float, float), optional
+        Height and width of a pixel in micrometres.
 
     Raises
     ------
@@ -128,6 +161,9 @@ def write_files(
     of = dict(enumerate(wanted.names_of(classes) or (), start=1))
     for path in reversed(wanted.files_of(name)):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ZARR_SUFFIX:
+            _write_zarr(wanted, path, lambda: iter([labels]), Layout(labels.shape, "", pixel_um), classes)
+            continue
         with saving(path) as temporary:
             if path.suffix == GEOJSON:
                 _write_geojson(temporary, _labelled(wanted, name, Path(name), labels, of))
@@ -137,6 +173,47 @@ def write_files(
                 _write_labels(temporary, name, semantic(labels, classes))
             else:
                 iio.imwrite(temporary, overlay(rgb, labels))
+
+
+def write_stack(
+    wanted: Wanted,
+    name: str,
+    planes: Callable[[], Iterator[np.ndarray]],
+    layout: Layout,
+    classes: np.ndarray | None = None,
+) -> None:
+    """Write the files of a stack, each atomically, the label image last; one plane is in memory.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        Which ones.
+    name : str
+        Of the image.
+    planes : callable
+        Yields the planes of labels, (H, W) int32 each, anew each time.
+    layout : Layout
+        Of the stack.
+    classes : ndarray, optional
+        (N,) int: number of the class of each object.
+
+    Raises
+    ------
+    UserError
+        A file cannot be written.
+    """
+    for path in reversed(wanted.files_of(name, stack=True)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ZARR_SUFFIX:
+            _write_zarr(wanted, path, planes, layout, classes)
+            continue
+        with saving(path) as temporary:
+            plain = path == wanted.labels_of(name)
+            pages = planes() if plain else (semantic(labels, classes) for labels in planes())
+            dtype = np.int32 if plain else np.uint8
+            metadata = {"axes": f"{layout.axes.upper()}YX"}
+            options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": metadata}
+            tifffile.imwrite(temporary, pages, shape=layout.shape, dtype=dtype, **options)
 
 
 def semantic(labels: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -189,7 +266,9 @@ def write_coco(wanted: Wanted, images: Iterable[tuple[str, Path, Mapping[int, st
 
     def labelled() -> Iterator[Labelled]:
         for name, path, of in images:
-            yield _labelled(wanted, name, path, read_labels(wanted.labels_of(name)), of)
+            found = wanted.labels_of(name)
+            labels = read_ngff(found) if found.suffix == ZARR_SUFFIX else read_labels(found)
+            yield _labelled(wanted, name, path, labels, of)
 
     write = FORMATS["coco"].write
     assert write is not None
@@ -206,6 +285,29 @@ def _write_labels(path: Path, name: str, labels: np.ndarray) -> None:
     else:
         tile = (TILE, TILE) if labels.size > LARGE else None  # so that others need not read all of it
         tifffile.imwrite(path, labels, compression="zlib", tile=tile)
+
+
+def _write_zarr(
+    wanted: Wanted,
+    path: Path,
+    planes: Callable[[], Iterator[np.ndarray]],
+    layout: Layout,
+    classes: np.ndarray | None,
+) -> None:
+    """Write objects, and classes where they are wanted, as one OME-Zarr folder."""
+    names = wanted.names_of(classes) or []
+    properties = [{"label-value": number, "class": name} for number, name in enumerate(names, start=1)]
+    layers = [Layer(OBJECTS, planes(), np.int32, properties=properties)]
+    if SEMANTIC in wanted.extras:
+        infos = wanted.infos.values()
+        colors = [
+            {"label-value": info.id, "rgba": [*bytes.fromhex(info.color.removeprefix("#")), 255]} for info in infos
+        ]
+        told = [{"label-value": info.id, "class": info.name} for info in infos]
+        pages = (semantic(labels, classes) for labels in planes())
+        layers.append(Layer(ngff.CLASSES, pages, np.uint8, colors, told))
+    with saving_folder(path) as temporary:
+        ngff.write_ngff(temporary, layout, layers)
 
 
 def _write_geojson(path: Path, image: Labelled) -> None:

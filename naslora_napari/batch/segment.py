@@ -70,6 +70,7 @@ def segment_folder(
 ) -> BatchReport:
     """Write a label image ``OUT/<name>`` for each image of ``folder``, a table of all objects and a summary of images.
 
+    A stack is segmented plane by plane, and its objects are linked (see :mod:`naslora_napari.batch.stacks`).
     A broken image is reported and does not stop the rest. Every file is written atomically; the table grows image by
     image, and ``OUT/segmented.jsonl`` says which ones are in it.
 
@@ -94,7 +95,7 @@ def segment_folder(
     is_paused : callable
         No image is begun while it is true; may be asked from any thread.
     format : str
-        Of label images: ``tiff`` (int32) or ``png`` (uint16).
+        Of label images: ``tiff`` (int32), ``png`` (uint16) or ``zarr`` (OME-Zarr, int32).
     extras : sequence of str
         What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all), ``semantic``
         (an image of the number of the class of each pixel; 1 is an object, where the model tells no classes).
@@ -130,7 +131,7 @@ def segment_folder(
             for outcome in outcomes:
                 books.add(outcome)
                 _count(report, outcome, on_event)
-                on_event(pace.event(outcome.name, len(outcome.rows)))
+                on_event(pace.event(outcome.name, outcome.objects))
                 if should_stop():
                     break
     report.cancelled = pace.done < pace.images
@@ -165,7 +166,7 @@ def _count(report: BatchReport, outcome: Outcome, on_event: Emit) -> None:
         on_event({"event": "warning", "message": outcome.error})
     else:
         report.images += 1
-        report.objects += len(outcome.rows)
+        report.objects += outcome.objects
 
 
 def _result(report: BatchReport) -> dict[str, Any]:
@@ -243,10 +244,10 @@ class _Books:
 
     def _holds(self, entry: Entry, known: dict[str, Task], rows: int) -> bool:
         task = known.get(entry["name"])
-        if task is None or "error" in entry or entry.get("objects") != rows:
+        if task is None or "error" in entry or entry.get("rows", entry.get("objects")) != rows:
             return False
         try:
-            sizes = [path.stat().st_size for path in self._wanted.files_of(task.name)]
+            sizes = self._wanted.sizes_of(task.name, "planes" in entry)
             return entry.get("stamp") == task.stamp() and entry.get("sizes") == sizes
         except OSError:
             return False
@@ -267,7 +268,7 @@ class _Books:
             write_parquet(self._table, self._parquet, TEXTS)
         if "coco" in self._wanted.extras:
             paths = {task.name: task.path for task in tasks}
-            done = (entry["name"] for entry in self._ledger.entries() if "error" not in entry)
+            done = (entry["name"] for entry in self._ledger.entries() if not {"error", "planes"} & entry.keys())
             classes = self._classes_of_objects()
             write_coco(self._wanted, ((name, paths[name], classes.get(name, {})) for name in done if name in paths))
 

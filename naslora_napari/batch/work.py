@@ -16,9 +16,11 @@ from .ledger import Entry
 from .measure import measure, summarise
 from .results import Wanted, write_files
 from .sources import Source, open_source
+from .stacks import StackResult, open_stack, segment_stack
 
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
+    from naslora_trainer.lazy import Opened
 
     from .masks import AutoMasks
     from .segmenter import Segmenter
@@ -58,6 +60,11 @@ class Outcome:
     def name(self) -> str:
         """Of the image."""
         return str(self.entry["name"])
+
+    @property
+    def objects(self) -> int:
+        """How many were found; one that was followed through a stack is one."""
+        return int(self.entry.get("objects", 0))
 
     @property
     def error(self) -> str:
@@ -121,6 +128,8 @@ class _Item:
     stamp: list[int] = field(default_factory=list)
     source: Source | None = None
     found: Any = None
+    planes: Opened | None = None
+    stack: StackResult | None = None
     error: str = ""
 
     def do(self, step: Callable[[_Item], None]) -> _Item:
@@ -154,7 +163,7 @@ def in_threads(tasks: Iterable[Task], model: Model, wanted: Wanted) -> Generator
     def segmented(items: Generator[_Item]) -> Generator[_Item]:
         try:
             for item in items:
-                yield item.do(lambda item: _segment(item, model))
+                yield item.do(lambda item: _segment(item, model, wanted))
         finally:
             items.close()
 
@@ -168,15 +177,20 @@ def in_threads(tasks: Iterable[Task], model: Model, wanted: Wanted) -> Generator
 
 def do(task: Task, model: Model, wanted: Wanted) -> Outcome:
     """Do all of it for one image."""
-    return _finish(_Item(task).do(_read).do(lambda item: _segment(item, model)), wanted)
+    return _finish(_Item(task).do(_read).do(lambda item: _segment(item, model, wanted)), wanted)
 
 
 def _read(item: _Item) -> None:
     item.stamp = item.task.stamp()
-    item.source = open_source(item.task.path)
+    item.planes = open_stack(item.task.path)
+    if item.planes is None:
+        item.source = open_source(item.task.path)
 
 
-def _segment(item: _Item, model: Model) -> None:
+def _segment(item: _Item, model: Model, wanted: Wanted) -> None:
+    if item.planes is not None:  # which is written plane by plane as well
+        item.stack = segment_stack(item.task.name, item.task.path, item.planes, model.segment, wanted)
+        return
     assert item.source is not None
     item.found = model.segment(item.source.rgb)
 
@@ -187,13 +201,19 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
     outcome = Outcome({"name": name})
 
     def write(item: _Item) -> None:
+        if item.stack is not None and item.planes is not None:
+            outcome.rows, planes = item.stack.rows, item.planes.planes
+            counts = {"objects": item.stack.objects, "rows": len(outcome.rows), "planes": list(planes)}
+            sizes = wanted.sizes_of(name, stack=True)
+            outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "summary": item.stack.summary} | counts
+            return
         assert item.source is not None
         labels, side = item.found.labels, pixel_size(item.task.path)
         rows = measure(
             name, item.source.values, labels, item.found.confidence, side, wanted.names_of(item.found.classes)
         )
-        write_files(wanted, name, item.source.rgb, labels, item.found.classes)
-        sizes = [path.stat().st_size for path in wanted.files_of(name)]
+        write_files(wanted, name, item.source.rgb, labels, item.found.classes, side)
+        sizes = wanted.sizes_of(name)
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}
         outcome.rows = rows

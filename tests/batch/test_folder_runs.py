@@ -16,9 +16,14 @@ from naslora_napari.batch import segment_folder
 from naslora_napari.batch.ledger import LEDGER
 from naslora_napari.batch.masks import AutoMasks
 from naslora_napari.batch.measure import COLUMNS, SUMMARY
+from naslora_napari.batch.ngff import read_ngff
 from naslora_napari.batch.table import Table
 from naslora_napari.batch.work import Model
 from naslora_napari.store.formats import FORMATS
+from naslora_trainer.pictures import open_picture, picture_size, planes_of
+from naslora_trainer.pixel_size import pixel_size
+
+from ..trainer.test_pictures import write_zarr
 
 SEEN: list[int] = []
 
@@ -195,3 +200,92 @@ def test_without_classes_a_semantic_image_is_what_is_an_object(folder: Path, tmp
     segment_folder(folder, out, extras=("semantic",), format="png")
     objects, semantic = iio.imread(out / "b.png"), iio.imread(out / "semantic/b.png")
     assert np.array_equal(semantic, objects > 0) and not (out / "classes.csv").exists()
+
+
+def moving(planes: int) -> np.ndarray:
+    """Two squares that move by a pixel from plane to plane; the second is gone from the middle on."""
+    found = np.zeros((planes, 40, 60), np.uint8)
+    for k in range(planes):
+        found[k, 5:15, 5 + k : 15 + k] = 200
+        found[k, 25:35, 30 - k : 40 - k] = 220 if k < planes // 2 else 0
+    return found
+
+
+def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    tifffile.imwrite(folder / "z.tif", moving(6), imagej=True, metadata={"axes": "ZYX"})
+    tifffile.imwrite(folder / "tz.tif", np.stack([moving(4)] * 2), imagej=True, metadata={"axes": "TZYX"})
+    tifffile.imwrite(folder / "cut.tif", moving(6), metadata={"axes": "ZYX"})
+    cut = (folder / "cut.tif").read_bytes()
+    (folder / "cut.tif").write_bytes(cut[: len(cut) // 2])
+    iio.imwrite(folder / "one.png", moving(2)[0])
+    report = segment_folder(folder, out, extras=("coco", "overlays", "semantic"))
+    assert (report.images, report.objects) == (3, 2 + 4 + 2) and [name for name, _ in report.failed] == ["cut.tif"]
+    labels = tifffile.imread(out / "z.tif")
+    assert labels.dtype == np.int32 and np.array_equal(labels > 0, moving(6) > 128)
+    assert [sorted(np.unique(plane)) for plane in labels] == [[0, 1, 2]] * 3 + [[0, 1]] * 3
+    assert planes_of(out / "z.tif") == ("z", (6,)) and planes_of(out / "tz.tif") == ("tz", (2, 4))
+    both = tifffile.imread(out / "tz.tif")
+    assert np.array_equal(both[1], np.where(both[0] > 0, both[0] + 2, 0)) and both.max() == 4
+    assert np.array_equal(tifffile.imread(out / "semantic/z.tif"), labels > 0)
+    found = [(row["label"], row["plane"]) for row in rows(out) if row["image"] == "z.tif"]
+    assert sorted(found) == [("1", str(k)) for k in range(6)] + [("2", str(k)) for k in range(3)]
+    where = {row["plane"] for row in rows(out) if row["image"] == "tz.tif"}
+    assert where == {f"{t},{z}" for t in range(2) for z in range(4)}
+    summary = {row["image"]: row for row in rows(out, "summary.csv")}
+    assert (summary["tz.tif"]["planes"], summary["tz.tif"]["objects"], summary["one.png"]["planes"]) == ("8", "4", "1")
+    assert float(summary["z.tif"]["covered"]) == pytest.approx(900 / (6 * 40 * 60))
+    assert [image["file_name"] for image in json.loads((out / "coco.json").read_text())["images"]] == ["one.png"]
+    (folder / "cut.tif").unlink()
+    SEEN.clear()
+    again = segment_folder(folder, out, extras=("coco", "overlays", "semantic"), resume=True)
+    assert (again.images, again.objects) == (3, 8) and not SEEN
+    assert not list(out.glob(".*"))
+    png = segment_folder(folder, tmp_path / "png", format="png")
+    assert len(png.failed) == 2 and "PNG" in png.failed[0][1] and png.images == 1
+
+
+def test_a_linked_object_has_the_class_of_most_planes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def segment(self: Model, rgb: np.ndarray) -> AutoMasks:
+        labels = label(rgb[..., 0] > 128).astype(np.int32)
+        SEEN.append(1)
+        return AutoMasks(labels, np.ones(labels.max()), np.full(labels.max(), 1 + (len(SEEN) != 2)))
+
+    monkeypatch.setattr(Model, "segment", segment)
+    monkeypatch.setattr(Model, "classes", ("leaf", "root"))
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/z.tif", moving(3)[:, :20], imagej=True, metadata={"axes": "ZYX"})
+    segment_folder(tmp_path / "in", tmp_path / "out", extras=("semantic",))
+    assert [row["class"] for row in rows(tmp_path / "out")] == ["root"] * 3
+    assert sorted(np.unique(tifffile.imread(tmp_path / "out/semantic/z.tif"))) == [0, 2]
+
+
+def test_label_images_can_be_ome_zarr(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    large = np.zeros((40, 2100), np.uint8)
+    large[5:15, 8:18], large[20:30, 2000:2040] = 200, 200
+    tifffile.imwrite(folder / "large.tif", large, resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    write_zarr(folder / "stack.zarr", [moving(4)], "zyx", 3)
+    options = {"format": "zarr", "extras": ("semantic", "coco")}
+    report = segment_folder(folder, out, **options)
+    assert (report.images, report.objects, report.failed) == (2, 4, [])
+    assert picture_size(out / "large.zarr") == (40, 2100) and pixel_size(out / "large.zarr") == (0.5, 0.5)
+    levels = [np.asarray(level) for level in open_picture(out / "large.zarr", whole_below=0).levels]
+    assert [level.shape for level in levels] == [(40, 2100), (20, 1050), (10, 525)]
+    assert np.array_equal(levels[0] > 0, large > 128) and levels[0].dtype == np.int32 and levels[0].max() == 2
+    assert np.array_equal(levels[2], levels[0][::4, ::4])
+    assert planes_of(out / "stack.zarr") == ("z", (4,))
+    assert np.array_equal(read_ngff(out / "stack.zarr") > 0, moving(4) > 128)
+    assert np.array_equal(read_ngff(out / "stack.zarr", "classes"), moving(4) > 128)
+    described = json.loads((out / "stack.zarr/labels/zarr.json").read_text())
+    assert described["attributes"]["ome"] == {"version": "0.5", "labels": ["objects", "classes"]}
+    coco = json.loads((out / "coco.json").read_text())
+    assert len(coco["annotations"]) == 2
+    SEEN.clear()
+    assert segment_folder(folder, out, resume=True, **options).objects == 4 and not SEEN
+    chunk = next(file for file in sorted((out / "large.zarr/labels/objects/0/c").rglob("*")) if file.is_file())
+    chunk.unlink()
+    assert segment_folder(folder, out, resume=True, **options).objects == 4 and len(SEEN) == 1
+    assert chunk.is_file() and sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []

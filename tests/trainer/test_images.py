@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from naslora_trainer.data import TrainingImage, read_snapshot, write_snapshot
 from naslora_trainer.errors import UserError
-from naslora_trainer.files import atomic_write, read_json, write_json
+from naslora_trainer.files import atomic_write, read_json, saving_folder, write_json
 from naslora_trainer.images import list_images, paired, read_image, read_labels, to_rgb8
 
 
@@ -149,3 +150,32 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(UserError, match="a.json"):
         read_json(path)
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.zarr"
+
+    def write(text: str) -> None:
+        with saving_folder(path) as temporary:
+            (temporary / "deep").mkdir(parents=True)
+            (temporary / "deep/file").write_text(text)
+            if text == "broken":
+                raise ValueError
+
+    write("old")
+    with pytest.raises(ValueError):
+        write("broken")
+    rename, calls = os.replace, []
+
+    def fails(old: Path, new: Path) -> None:
+        calls.append(old)
+        if len(calls) == 2:
+            raise OSError(28, "full")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(UserError, match="disk is full"):
+        write("unlucky")
+    assert (path / "deep/file").read_text() == "old" and os.listdir(tmp_path) == ["a.zarr"]
+    write("new")
+    assert (path / "deep/file").read_text() == "new" and os.listdir(tmp_path) == ["a.zarr"]

@@ -67,6 +67,42 @@ def saving(path: Path | str, backup: Path | None = None) -> Iterator[Path]:
         raise not_saved(path, error) from error
 
 
+@contextmanager
+def saving_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a path beside ``path`` where the block makes a folder; when it ends well, that replaces ``path``.
+
+    All of its files are flushed to disk before. A folder cannot be replaced in one step: a crash in between leaves none
+    at all, never half of one.
+
+    Raises
+    ------
+    NotSavedError
+        It cannot be written; what was there is intact.
+    """
+    path = Path(path)
+    temporary, old = (path.with_name(f".{secrets.token_hex(6)}.tmp{path.suffix}") for _ in range(2))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        if path.exists():
+            os.replace(path, old)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+    except OSError as error:
+        raise not_saved(path, error) from error
+    finally:
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
+    with suppress(OSError):
+        _flush_folder(path.parent)
+
+
 def make_folder(path: Path) -> Path:
     """Return a folder, made where it is missing, with its name on the disk.
 

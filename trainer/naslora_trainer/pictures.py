@@ -138,6 +138,19 @@ def _open(path: Path, plane: Plane, max_pixels: int, whole_below: int, channels:
         if plane:
             raise _no_plane(path, plane)
         return picture_of(read_image(path, max_pixels))
+    return plane_of(path, opened, plane, whole_below, channels)
+
+
+def plane_of(
+    path: Path, opened: Opened, plane: Plane, whole_below: int = WHOLE_BELOW, channels: Channels = ()
+) -> Picture:
+    """Return one plane of a file that is open; the parameters are those of :func:`open_picture`.
+
+    Raises
+    ------
+    UserError
+        The file has no such plane or channels.
+    """
     if len(plane) != len(opened.axes) or any(not 0 <= i < n for i, n in zip(plane, opened.planes, strict=True)):
         raise _no_plane(path, plane)
     levels = tuple(level[plane] for level in opened.levels)
