@@ -14,6 +14,7 @@ from segment_anything.utils.amg import rle_to_mask
 from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
+from naslora_trainer.devices import autocast
 from naslora_trainer.regions import MOST_SEEN
 
 from .masks import AutoMasks, Mask, paint
@@ -26,7 +27,9 @@ BOX_SIDES = (24, 48, 96)
 LOWEST_QUALITY, LOWEST_STABILITY = 0.4, 0.8
 
 
-def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int = GRID) -> AutoMasks:
+def segment_image(
+    sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int = GRID, precision: torch.dtype = torch.float32
+) -> AutoMasks:
     """Find all objects of ``image``.
 
     Parameters
@@ -39,9 +42,11 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
         ``(H, W, 3)`` uint8. A larger one than the model would ever see is asked about in the size that it sees.
     grid : int
         Prompts on each side of the image.
+    precision : torch.dtype
+        In which matrix products are computed.
     """
     if max(image.shape[:2]) > MOST_SEEN:
-        small = segment_image(sam, learned, ResizeLongestSide(MOST_SEEN).apply_image(image), grid)
+        small = segment_image(sam, learned, ResizeLongestSide(MOST_SEEN).apply_image(image), grid, precision)
         rows, cols = (
             ((np.arange(size) + 0.5) * seen / size).astype(int)
             for size, seen in zip(image.shape, small.labels.shape, strict=False)
@@ -56,10 +61,8 @@ def segment_image(sam: Sam, learned: Sequence[str], image: np.ndarray, grid: int
         box_nms_thresh=0.7,
         output_mode="uncompressed_rle",
     )
-    if "point" not in learned:
-        generator.predictor = _BoxesAroundPoints(sam)
-    elif "multimask" not in learned:
-        generator.predictor = _OneMask(sam)
+    kind = _BoxesAroundPoints if "point" not in learned else _Predictor if "multimask" in learned else _OneMask
+    generator.predictor = kind(sam, precision)
     found = generator.generate(image)
     return paint([_crop(mask) for mask in found], [mask["stability_score"] for mask in found], image.shape)
 
@@ -72,14 +75,32 @@ def _crop(found: dict[str, Any]) -> Mask:
     return Mask(row, col, ndimage.median_filter(pixels, 3))
 
 
-class _OneMask(SamPredictor):
+class _Predictor(SamPredictor):
+    """A predictor that computes in a precision of its own and answers in float32."""
+
+    def __init__(self, sam: Sam, precision: torch.dtype) -> None:
+        super().__init__(sam)
+        self._precision = precision
+
+    def set_torch_image(self, *args: Any, **kwargs: Any) -> None:
+        with autocast(self.device.type, self._precision):
+            super().set_torch_image(*args, **kwargs)
+        self.features: Tensor = self.features.float()
+
+    def predict_torch(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        with autocast(self.device.type, self._precision):
+            masks, scores, low_res = super().predict_torch(*args, **kwargs)
+        return masks if masks.dtype == torch.bool else masks.float(), scores.float(), low_res.float()
+
+
+class _OneMask(_Predictor):
     """A predictor for models that answer a click with one mask."""
 
     def predict_torch(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
         return super().predict_torch(*args, **{**kwargs, "multimask_output": False})
 
 
-class _BoxesAroundPoints(SamPredictor):
+class _BoxesAroundPoints(_Predictor):
     """A predictor for models that only know boxes: a point is asked for as boxes of several sizes around it."""
 
     def predict_torch(

@@ -12,7 +12,7 @@ from segment_anything import SamPredictor
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.data import boxes_in
-from naslora_trainer.devices import pick_device
+from naslora_trainer.devices import autocast, pick_device, pick_precision
 from naslora_trainer.evaluate import decode_all
 from naslora_trainer.frames import frame_shape
 from naslora_trainer.instances import Instances, classes_of, find_instances, spread
@@ -44,8 +44,8 @@ class Segmenter:
         Id of the base model.
     adapter : Adapter or Path, optional
         Of the fine-tuned model.
-    device : str
-        See :func:`naslora_trainer.devices.pick_device`.
+    device, precision : str
+        See :func:`naslora_trainer.devices.pick_device` and :func:`naslora_trainer.devices.pick_precision`.
 
     Attributes
     ----------
@@ -53,6 +53,8 @@ class Segmenter:
         The model.
     learned : tuple of str
         Prompts that it was trained on.
+    precision : torch.dtype
+        In which matrix products are computed.
     seen_px : int
         Side of the images, or parts of larger ones, that it learned from, in pixels; 0: not known. Images that are much
         larger are segmented in tiles of that size.
@@ -65,7 +67,13 @@ class Segmenter:
         The model or the adapter cannot be loaded, or they do not belong together.
     """
 
-    def __init__(self, base: str = DEFAULT_MODEL, adapter: Adapter | Path | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        base: str = DEFAULT_MODEL,
+        adapter: Adapter | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
         reuse_freed_memory()
         chosen = Adapter.load(adapter) if isinstance(adapter, Path) else adapter
         self.sam = build(base, chosen, pick_device(device))
@@ -74,6 +82,7 @@ class Segmenter:
         self._head: SeedHead | None = head.to(self.sam.device) if head else None
         self.classes = head.classes if head else ()
         self.seen_px = seen_px_of(chosen)
+        self.precision = pick_precision(self.sam.device.type, precision)
         self._predictor = SamPredictor(self.sam)
 
     @property
@@ -97,7 +106,11 @@ class Segmenter:
         if head and self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
             return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
         whole = rgb[:, :]
-        return self._whole(head, whole, quick) if head else segment_image(self.sam, self.learned, whole)
+        return (
+            self._whole(head, whole, quick)
+            if head
+            else segment_image(self.sam, self.learned, whole, precision=self.precision)
+        )
 
     def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
         """Find all objects of an image that the encoder sees as a whole."""
@@ -117,7 +130,9 @@ class Segmenter:
         """Encode an image and return what the head says of it, (3 + K, h, w) float."""
         resized = self._predictor.transform.apply_image(rgb)
         pixels = torch.as_tensor(resized, device=self.sam.device).permute(2, 0, 1).contiguous()[None]
-        self._predictor.set_torch_image(pixels, rgb.shape[:2])
+        with autocast(self.sam.device.type, self.precision):
+            self._predictor.set_torch_image(pixels, rgb.shape[:2])
+        self._predictor.features = self._predictor.features.float()
         maps = probabilities(head(self._predictor.features, self.sam.preprocess(pixels)))[0].cpu().numpy()
         height, width = frame_shape(rgb.shape[:2], self.sam.image_encoder.img_size)
         return np.asarray(maps[:, :height, :width])
@@ -130,7 +145,8 @@ class Segmenter:
         masks: list[Mask] = []
         quality: list[float] = []
         for start in range(0, len(prompts), BATCH):
-            low, scores = decode_all(self._predictor, prompts[start : start + BATCH], self.learned)
+            with autocast(self.sam.device.type, self.precision):
+                low, scores = decode_all(self._predictor, prompts[start : start + BATCH], self.learned)
             masks += map(upscaling.mask, low[:, 0].float().cpu())
             quality += scores.tolist()
         return masks, quality
