@@ -13,11 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from naslora_trainer.data import Roi
 from naslora_trainer.prompts import Point
 
+from . import colours
 from .own_changes import OwnChanges
 
 AREAS = "Labelled areas"
-#: Green stays apart from the blue and orange of prompts for colour-blind eyes.
-COLOR = "#00c58e"
 
 
 class AreaLayer(QObject):
@@ -47,7 +46,9 @@ class AreaLayer(QObject):
 
     def make(self, place: dict[str, Any]) -> Shapes:
         """Return a new, empty layer at a ``place`` of the world."""
-        self._layer = Shapes(ndim=2, name=AREAS, edge_color=COLOR, face_color="transparent", edge_width=2, **place)
+        self._layer = Shapes(
+            ndim=2, name=AREAS, edge_color=colours.AREA, face_color="transparent", edge_width=2, **place
+        )
         self._layer.events.data.connect(self._on_data)
         return self._layer
 
@@ -65,7 +66,7 @@ class AreaLayer(QObject):
             self._layer.current_edge_width = width
             if rois:
                 corners = [np.array([(r0 - 0.5, c0 - 0.5), (r1 - 0.5, c1 - 0.5)]) for r0, c0, r1, c1 in rois]
-                self._layer.add_rectangles(corners, edge_color=COLOR, edge_width=width, face_color="transparent")
+                self._layer.add_rectangles(corners, edge_color=colours.AREA, edge_width=width, face_color="transparent")
 
     def read_soon(self, clicked: Point | None) -> None:
         """Tell the areas as soon as napari has handled the event; at ``clicked`` no area was drawn, but one goes."""

@@ -17,6 +17,7 @@ from naslora_trainer.pictures import Picture
 from naslora_trainer.prompts import Point, Prediction, Prompts
 
 from ..store.edits import Edit, Window
+from . import colours
 from .area_layer import AREAS, AreaLayer
 from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
 from .own_changes import OwnChanges
@@ -36,7 +37,7 @@ WORK = {
 #: The answer to prompts, and what a click under the mouse would give.
 PROPOSED, HOVERED = 1, 2
 NOTHING = (0.0, 0.0, 0.0, 0.0)
-PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: (1.0, 0.85, 0.1, 1.0), HOVERED: (1.0, 1.0, 1.0, 0.45)}
+PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0, 1.0, 0.45)}
 #: A stroke is saved when the hand has rested so long, in ms; the model looks where the camera has.
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 #: A mouse that moved no further between press and release, in pixels of the screen, has not been dragged.

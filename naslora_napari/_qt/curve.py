@@ -6,8 +6,7 @@ import pyqtgraph
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-#: Colours of Okabe and Ito, which colour-blind eyes tell apart.
-LOSS, CLICKS, BOXES = "#999999", "#56b4e9", "#e69f00"
+from .colours import BOXES, CLICKS, LOSS
 
 
 class Curve(QWidget):
@@ -22,14 +21,15 @@ class Curve(QWidget):
         self._plot.hideButtons()
         self._legend = self._plot.addLegend(offset=(8, 1), labelTextSize="8pt", colCount=3)
         self._lines = {
-            "loss": self._plot.plot(pen=pyqtgraph.mkPen(LOSS, width=1.5), name="loss"),
-            "click": self._line(CLICKS, "Dice: click", "o"),
-            "box": self._line(BOXES, "box", "s"),
+            "loss": self._plot.plot(name="loss"),
+            "click": self._plot.plot(name="Dice: click", symbol="o", symbolSize=7),
+            "box": self._plot.plot(name="box", symbol="s", symbolSize=7),
         }
         self.points: dict[str, list[tuple[float, float]]] = {key: [] for key in self._lines}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._plot)
+        self.follow_theme(self.palette())
 
     def start(self, steps: int) -> None:
         """Clear the curve for a run of ``steps`` steps."""
@@ -44,17 +44,19 @@ class Curve(QWidget):
         self._lines[key].setData([s for s, _ in self.points[key]], [v for _, v in self.points[key]])
 
     def follow_theme(self, palette: QPalette) -> None:
-        """Take the text colour of the window."""
+        """Take the text colour of the window, and colours that stand out from it."""
         color = palette.color(QPalette.ColorRole.WindowText)
         for side in ("left", "bottom"):
             axis = self._plot.getAxis(side)
             axis.setPen(color)
             axis.setTextPen(color)
         self._legend.setLabelTextColor(QColor(color))
-
-    def _line(self, color: str, name: str, symbol: str) -> pyqtgraph.PlotDataItem:
-        pen = pyqtgraph.mkPen(color, width=2.5)
-        return self._plot.plot(pen=pen, name=name, symbol=symbol, symbolSize=7, symbolBrush=color, symbolPen=None)
+        for key, of_line, width in (("loss", LOSS, 1.5), ("click", CLICKS, 2.5), ("box", BOXES, 2.5)):
+            line = self._lines[key]
+            line.setPen(pyqtgraph.mkPen(of_line.on(palette), width=width))
+            if key != "loss":
+                line.setSymbolBrush(of_line.on(palette))
+                line.setSymbolPen(None)
 
     def _draw(self) -> None:
         for key, line in self._lines.items():

@@ -209,6 +209,7 @@ class NasLoraDock(QWidget):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and hasattr(self, "train_panel"):
             self.train_panel.view.follow_theme(self.palette())
+            self.status.follow_theme(self.palette())
 
     def _lay_out(self) -> None:
         inner = QWidget()

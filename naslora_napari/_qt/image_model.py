@@ -13,19 +13,15 @@ from ..store import Project
 from ..store.listing import ImageFilter, status_text
 from ..store.records import ImageEntry, ImageStatus, State
 from ..store.thumbnails import SIDE
+from .colours import BEGUN, DONE, QUIET, Themed
 
 STATUS = Qt.ItemDataRole.UserRole
 #: Heights of a row and of its picture, in pixels.
 ROW, PICTURE = 44, 38
 #: So many pictures are kept in memory; the oldest are asked for again.
 MOST_PICTURES = 1000
-#: Those of Okabe and Ito; the shapes tell the states apart without colour.
-COLORS: dict[State, str] = {
-    "untouched": "#999999",
-    "in progress": "#e69f00",
-    "complete": "#009e73",
-    "skipped": "#999999",
-}
+#: The shapes tell the states apart without colour.
+COLORS: dict[State, Themed] = {"untouched": QUIET, "in progress": BEGUN, "complete": DONE, "skipped": QUIET}
 Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
 
@@ -173,7 +169,7 @@ class ImageDelegate(QStyledItemDelegate):
 def draw_state(painter: QPainter, area: QRectF, state: State, ink: QColor) -> None:
     """Draw a state: an empty, half or full circle with a tick, or a circle that is crossed out."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    color = QColor(COLORS[state])
+    color = QColor(COLORS[state].beside(ink))
     painter.setPen(QPen(color, 2))
     painter.setBrush(color if state == "complete" else Qt.BrushStyle.NoBrush)
     painter.drawEllipse(area)

@@ -12,13 +12,12 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from naslora_trainer.prompts import Box, Point, Prompts, Stroke
 
+from . import colours
 from .own_changes import OwnChanges
 
 POSITIVE, NEGATIVE, BOX, LASSO = "Clicks +", "Clicks -", "Box", "Lasso"
 ALONG, BESIDE = "Scribbles +", "Scribbles -"
 PROMPTS = (POSITIVE, NEGATIVE, BESIDE, ALONG, BOX, LASSO)
-#: Blue and orange stay apart for colour-blind eyes; the symbols tell them apart without colour.
-POSITIVE_COLOR, NEGATIVE_COLOR = "#2f9cf4", "#ff8c1a"
 #: Side of the smallest box, in pixels of the image.
 SMALLEST_BOX = 2
 
@@ -66,7 +65,7 @@ class PromptLayers(QObject):
         self._shape, self._order = shape, ()
         layers: dict[str, Layer] = {}
         for key in PROMPTS:
-            color = NEGATIVE_COLOR if key in (NEGATIVE, BESIDE) else POSITIVE_COLOR
+            color = colours.NEGATIVE if key in (NEGATIVE, BESIDE) else colours.POSITIVE
             if key in (POSITIVE, NEGATIVE):
                 symbol = "disc" if key == POSITIVE else "cross"
                 look = {"size": size, "face_color": color, "border_color": "white", "symbol": symbol}

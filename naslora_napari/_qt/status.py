@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QFrame, QVBoxLayout
 
+from .colours import TROUBLE
 from .widgets import Bar, wrapped
 
 #: What is done sooner, in ms, is not told.
 SHORT_MS = 400
 BAR_HEIGHT = 4
-#: A red that can be read on the dark and on the light theme.
-TROUBLE = "#e5484d"
 
 
 class Status(QFrame):
@@ -22,7 +22,7 @@ class Status(QFrame):
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.message, self.trouble, self.model = wrapped(), wrapped(), wrapped()
         self.trouble.setTextFormat(Qt.TextFormat.PlainText)
-        self.trouble.setStyleSheet(f"color: {TROUBLE}; font-weight: bold")
+        self.follow_theme(self.palette())
         self.trouble.setVisible(False)
         self.message.setMinimumHeight(2 * self.message.fontMetrics().lineSpacing())
         self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -37,6 +37,10 @@ class Status(QFrame):
         rows.setSpacing(3)
         for widget in (self.message, self.trouble, self.model, self.bar):
             rows.addWidget(widget)
+
+    def follow_theme(self, palette: QPalette) -> None:
+        """Take a red that can be read on the window."""
+        self.trouble.setStyleSheet(f"color: {TROUBLE.on(palette)}; font-weight: bold")
 
     def show_trouble(self, text: str) -> None:
         """Show what is wrong for as long as it is; empty: nothing."""

@@ -105,7 +105,7 @@ class Hands:
             dialog = QApplication.activeModalWidget()
             if isinstance(dialog, QFileDialog):
                 found.append(dialog)
-                _choose(dialog, folder)
+                choose_in(dialog, folder)
             elif next(waiting, None) is not None:
                 QTimer.singleShot(50, fill_in)
 
@@ -206,7 +206,8 @@ class Hands:
         return None if self.dock.session is None else self.dock.session.preview
 
 
-def _choose(dialog: QFileDialog, folder: Path) -> None:
+def choose_in(dialog: QFileDialog, folder: Path) -> None:
+    """Type a path into a file dialog and accept it."""
     edit, buttons = dialog.findChild(QLineEdit, "fileNameEdit"), dialog.findChild(QDialogButtonBox)
     if edit is None or buttons is None:
         dialog.reject()

@@ -54,7 +54,7 @@ class TrainingPlan:
         where = "in images of their own" if self.by_image else "in the same images, since there are fewer than four"
         share = round(100 * self.held_out / self.objects)
         return [
-            ("Labels", f"{self.objects} objects in {self.images} images"),
+            ("Labels", f"{self.objects} objects in {_images(self.images)}"),
             ("Classes", ", ".join(f"{name}: {count}" for name, count in self.classes.items())),
             ("Learned from", f"{self.objects - self.held_out} objects"),
             ("Held out", f"{self.held_out} objects ({share} %) judge the result, {where}"),
@@ -102,12 +102,16 @@ def plan_of(project: Project) -> TrainingPlan:
     by_image, _, held = split_objects(objects)
     ignored = []
     if empty := summary.images - summary.annotated:
-        ignored.append(f"{empty} images have no objects yet")
+        ignored.append(f"{_images(empty)} {'has' if empty == 1 else 'have'} no objects yet")
     if partly:
         ignored.append(
-            f"what is not outlined in {partly} images that are not marked complete: it is never taken for background"
+            f"what is not outlined in {_images(partly)} not marked complete: it is never taken for background"
         )
     return TrainingPlan(summary.annotated, len(objects), dict(counts), len(held), by_image, tuple(ignored))
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 @dataclass(frozen=True)
