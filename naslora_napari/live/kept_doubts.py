@@ -23,7 +23,7 @@ log = logging.getLogger("naslora_napari")
 
 SUFFIX = ".doubt.json"
 #: Raised when :func:`naslora_napari.live.doubt.doubt_of` measures otherwise than before.
-MEASURE = 1
+MEASURE = 2
 #: So many are kept; the oldest are removed first.
 MOST = 20_000
 #: A larger file is none of these, in bytes.
