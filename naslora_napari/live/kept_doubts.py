@@ -109,6 +109,12 @@ def to_label(entries: Iterable[ImageEntry], status_of: StatusOf) -> list[ImageEn
     return [entry for entry in entries if status_of(entry.name).state not in FINISHED]
 
 
+def labelled(entries: Iterable[ImageEntry], status_of: StatusOf) -> list[ImageEntry]:
+    """Return the images that are complete and have objects: nothing that is like them is new to the model."""
+    found = ((entry, status_of(entry.name)) for entry in entries)
+    return [entry for entry, status in found if status.state == "complete" and status.objects]
+
+
 def _key(entry: ImageEntry, identity: tuple[str, str], content: str | None = None) -> str:
     """Return a name that holds all that a doubt depends on; empty where the file cannot be read."""
     content = known_content(entry.path) if content is None else content
