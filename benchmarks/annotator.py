@@ -48,10 +48,11 @@ from resume import keep_settings, run_parts
 
 PERSONS = ("base", "finetune", "ranked")
 SEEDS = (0, 1, 2)
-#: Images of a folder, and the largest side of one in pixels: in larger ones nobody works on the whole at once.
-FOLDERS = {"nuclei": (12, 400), "lesions": (24, 1024), "leaf": (24, 1024), "vessels": (12, 1024)}
-#: After so many labelled images the first fine-tune starts.
-FIRST = 4
+#: Images that a folder has at most, and the largest side of one in pixels: in larger ones nobody works on the whole.
+IMAGES = 24
+LARGEST = {"nuclei": 400, "lesions": 1024, "leaf": 1024, "vessels": 1024}
+#: After so many labelled images the first fine-tune starts, and the next when there are so many times as many.
+FIRST, FACTOR = 4, 2
 
 
 def main() -> None:
@@ -65,30 +66,33 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", default=["nuclei", "lesions", "leaf"], choices=list(TARGETS))
     parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=PERSONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--images", type=int, default=IMAGES, help="images of a folder, at most")
     parser.add_argument("--only", nargs=3, metavar=("TARGET", "PERSON", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         target, who, seed = options.only
-        one(options.data, options.results, target, who, int(seed))
+        one(options.data, options.results, target, who, int(seed), options.images)
         return
-    keep_settings(options.results, settings())
+    keep_settings(options.results, settings(options.images))
     wanted = list(itertools.product(options.seeds, options.targets, options.persons))
-    call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results), "--only"]
+    call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
+    call += ["--images", str(options.images), "--only"]
     commands = {file_of(options.results, t, who, s): [*call, t, who, str(s)] for s, t, who in wanted}
     if not run_parts(commands):
         sys.exit(1)
     runs = [read_json(path) for path in commands]
-    document = {"machine": machine(), "settings": settings(), **summarise(runs), "runs": runs}
+    document = {"machine": machine(), "settings": settings(options.images), **summarise(runs), "runs": runs}
     print(json.dumps(document, indent=1) if options.json else table(document))
 
 
-def settings() -> dict[str, Any]:
+def settings(images: int) -> dict[str, Any]:
     """Return all that the results depend on beside the code."""
     names = ("CLICK", "ACCEPT", "DELETE", "OPEN", "STROKE", "SPEED", "SCREEN", "GOAL", "CLICKS")
     return {
         "seconds": {name.lower(): getattr(person, name) for name in names},
-        "folders": FOLDERS,
-        "first_training": FIRST,
+        "images": images,
+        "largest": LARGEST,
+        "first_training": [FIRST, FACTOR],
         "preset": "quick",
     }
 
@@ -98,9 +102,9 @@ def file_of(results: Path, target: str, who: str, seed: int) -> Path:
     return results / f"{target}-{who}-{seed}.json"
 
 
-def one(data: Path, results: Path, target: str, who: str, seed: int) -> None:
+def one(data: Path, results: Path, target: str, who: str, seed: int, count: int) -> None:
     """Let one person label one folder and keep how long it took."""
-    images = folder_of(data, target, seed)
+    images = folder_of(data, target, seed, count)
     simulated = Simulation(images, results, target, who, seed)
     started = time.monotonic()
     simulated.run()
@@ -120,10 +124,9 @@ def one(data: Path, results: Path, target: str, who: str, seed: int) -> None:
     )
 
 
-def folder_of(data: Path, target: str, seed: int) -> list[TrainingImage]:
-    """Return the images of a folder in random order, both drawn by the seed."""
-    count, largest = FOLDERS[target]
-    images = [image for image in read_pack(data, target) if max(image.labels.shape) <= largest]
+def folder_of(data: Path, target: str, seed: int, count: int) -> list[TrainingImage]:
+    """Return the images of a folder, at most ``count``, in random order; both are drawn by the seed."""
+    images = [image for image in read_pack(data, target) if max(image.labels.shape) <= LARGEST[target]]
     order = np.random.default_rng([seed, *target.encode()]).permutation(len(images))
     return [images[k] for k in order[:count]]
 
@@ -182,7 +185,7 @@ class Simulation:
                 self._train()
 
     def _worth_training(self) -> bool:
-        enough = len(self.done) >= FIRST * 2 ** len(self.trainings)
+        enough = len(self.done) >= FIRST * FACTOR ** len(self.trainings)
         return enough and self.coming is None and len(self.done) <= len(self.images) / 2
 
     def _swap(self) -> None:

@@ -20,6 +20,7 @@ from naslora_trainer.evaluate import BATCH, answer_all
 from naslora_trainer.files import atomic_write, read_json, write_json
 from naslora_trainer.prompts import Prompts, deepest_point, next_click
 from naslora_trainer.scores import iou
+from naslora_trainer.seed_head import head_of
 from person import ACCEPT, CLICK, CLICKS, GOAL, OPEN, Work, by_clicks, by_review, cheapest, matched
 
 
@@ -88,7 +89,8 @@ class Answers:
         """Return the doubt of the model about an image."""
         file = self._kept / f"{_stem(image)}-doubt.json"
         if not file.exists():
-            look = Look(self._seen(image), self._segmenter.learned, (self.version, ""))
+            head = head_of(Adapter.load(self.adapter).tensors) if self.adapter else None
+            look = Look(self._seen(image), self._segmenter.learned, (self.version, ""), head, image.image)
             write_json(file, doubt_of(look).model_dump())
         return Doubt.model_validate(read_json(file))
 

@@ -24,17 +24,18 @@ def suggest(
     count: Annotated[int, typer.Option(min=1, help="how many images")] = 10,
     as_json: Json = False,
 ) -> None:
-    """List the images whose labels would help the model most: those it doubts, each unlike the ones before it."""
+    """List the images whose labels would help the model most: those it doubts, unlike labelled ones and each other."""
     from .live import LivePredictor
     from .live.doubt import Doubt, ranked
     from .live.embeddings import EmbeddingCache
-    from .live.kept_doubts import KeptDoubts, to_label
+    from .live.kept_doubts import KeptDoubts, labelled, to_label
     from .store import Project
 
     opened = Project.open(project)
     for error in opened.refresh().values():
         say(str(error))
-    entries = to_label(opened.images, opened.status)
+    wanted, known = to_label(opened.images, opened.status), labelled(opened.images, opened.status)
+    entries = [*wanted, *known] if wanted else []
     cache = opened.path / "cache"
     predictor = LivePredictor(
         base, adapter or _in_use(opened, base), device, EmbeddingCache(folder=cache / "embeddings")
@@ -49,13 +50,14 @@ def suggest(
         except UserError as error:
             say(f"\r{error}\033[K")
     say("\r\033[K", end="")
-    if entries and not doubts:
+    chosen = [entry.name for entry in known if entry.name in doubts]
+    if entries and len(doubts) == len(chosen):
         raise UserError("None of the images can be opened.", "See 'naslora relink' if they were moved.")
     paths = {entry.name: str(entry.path) for entry in entries}
     found = [
         {"name": name, "path": paths[name], "doubt": doubts[name].value, "why": doubts[name].why}
         | {"parts": doubts[name].parts}
-        for name in ranked(doubts, count)
+        for name in ranked(doubts, count, chosen)
     ]
     text = "\n".join(f"{one['doubt']:.3f}  {one['name']}  ({one['why']})" for one in found)
     show({"model": predictor.version, "images": found}, as_json, text or "Every image is complete or skipped.")

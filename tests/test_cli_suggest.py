@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import imageio.v3 as iio
+import numpy as np
 from typer.testing import CliRunner
 
 from naslora_napari.cli import app
@@ -33,5 +34,9 @@ def test_unfinished_images_are_proposed_and_copies_come_last(tmp_path: Path) -> 
     assert sorted(names) == ["a", "b", "copy"] and {names[0], names[1]} != {"a", "copy"}
     assert all(0 < image["doubt"] < 1 and image["why"] and image["parts"] for image in found["images"])
     assert len(list((project.path / "cache" / "doubts").iterdir())) == 2  # of two contents
+    with_objects = Project.open(project.path, write=True)
+    with_objects.import_labels("copy", np.pad(np.ones((20, 20), np.int32), (10, 66)), complete=True)
+    with_objects.close()
+    assert [image["name"] for image in suggest(project.path)["images"]] == ["b", "a"]  # a is nothing new any more
     (tmp_path / "b.png").unlink()
     assert [image["name"] for image in suggest(project.path, "--count", "1")["images"]] == ["a"]

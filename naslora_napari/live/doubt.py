@@ -1,4 +1,8 @@
-"""How sure the model is of an image, so that a person labels next where labels help most."""
+"""How sure the model is of an image, so that a person labels next where labels help most.
+
+A model that has learned to find objects by itself is asked about those that it finds; another one about clicks on a
+grid, of which most hit no object. How far each foretells error is told in docs/results.md, "What the model doubts".
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.spatial.distance import pdist, squareform
+from scipy.special import entr
 
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.scores import iou
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from naslora_trainer.seed_head import SeedHead
 
     from .predictor import Look
 
@@ -27,8 +34,14 @@ JITTER = 0.15
 LARGEST_SHARE = 0.6
 #: A mask is stable where its edge stays when the threshold moves by so much, as in segment-anything.
 STABILITY_OFFSET = 1.0
+#: So many objects that the model finds by itself are asked about.
+MOST_FOUND = 32
+#: Pixels that are less probably part of an object are clear background, of which there may be any amount.
+CLEAR = 0.1
 #: What people are told of each part.
 WORDS = {
+    "seeds": "it is not sure what is object and what is background",
+    "unconfirmed": "asked for the objects that it finds by itself, it answers with other outlines",
     "box": "a click and a box around what it found give different masks",
     "jitter": "two clicks side by side give different masks",
     "unstable": "the edges of its masks are not firm",
@@ -41,17 +54,22 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Doubt(BaseModel):
-    """The doubt of one model about one image; each part is 0 (sure) to 1, a mean over clicks on a grid.
+    """The doubt of one model about one image; each part is 0 (sure) to 1, None where it was not asked for.
 
     Attributes
     ----------
-    box : float
-        1 - IoU of the mask of a click and that of the box around it.
-    jitter : float
+    seeds : float or None
+        Of a model that finds objects by itself: mean entropy of the probability of an object, in bits, over pixels
+        that are not clear background.
+    unconfirmed : float or None
+        1 - IoU of an object that it finds by itself and its answer to a click and a box there.
+    box : float or None
+        1 - IoU of the mask of a click on the grid and that of the box around it.
+    jitter : float or None
         1 - IoU of the masks of two clicks that are close to each other.
-    unstable : float
+    unstable : float or None
         1 - stability score: what of a mask depends on the exact threshold.
-    unsure : float
+    unsure : float or None
         1 - IoU that the model itself predicts.
     clicks : int
         How many clicks were looked at.
@@ -61,17 +79,26 @@ class Doubt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    box: Share
-    jitter: Share
-    unstable: Share
-    unsure: Share
+    seeds: Share | None = None
+    unconfirmed: Share | None = None
+    box: Share | None = None
+    jitter: Share | None = None
+    unstable: Share | None = None
+    unsure: Share | None = None
     clicks: int = Field(ge=0)
     embedding: tuple[Finite, ...] = Field(min_length=1, max_length=4096)
 
+    @model_validator(mode="after")
+    def _has_parts(self) -> Doubt:
+        if not self.parts:
+            raise ValueError("a doubt has at least one part")
+        return self
+
     @property
     def parts(self) -> dict[str, float]:
-        """Its parts by name."""
-        return {name: float(getattr(self, name)) for name in WORDS}
+        """Its parts by name, as far as they were asked for."""
+        values = {name: getattr(self, name) for name in WORDS}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def value(self) -> float:
@@ -88,15 +115,74 @@ class Doubt(BaseModel):
 def doubt_of(look: Look, grid: int | None = None) -> Doubt:
     """Return how sure a model is of an image (see :meth:`naslora_napari.live.LivePredictor.look`).
 
-    The image was encoded once; the clicks share passes of the mask decoder, the boxes around their masks others.
+    The image was encoded once; all else shares a few passes of the mask decoder.
 
     Parameters
     ----------
     look : Look
         The image as the model sees it.
     grid : int, optional
-        Clicks on each side of the grid.
+        Clicks on each side of the grid, for a model that does not find objects by itself.
     """
+    return _of_grid(look, grid) if look.head is None else _of_found(look, look.head)
+
+
+def _of_found(look: Look, head: SeedHead) -> Doubt:
+    """Ask about the objects that the model finds by itself."""
+    from naslora_trainer.instances import find_instances
+
+    maps = _maps(look, head)
+    probable = maps[0][maps[0] >= CLEAR]
+    seeds = _mean(_entropy(probable)) if len(probable) else 0.0
+    found = find_instances(maps)
+    embedding = _mean_embedding(look)
+    count = len(found.seeds)
+    if count == 0:
+        return Doubt(seeds=seeds, clicks=0, embedding=embedding)
+    chosen = [int(k) for k in np.unique(np.linspace(0, count - 1, min(count, MOST_FOUND)).round())]
+    objects = [found.labels == k + 1 for k in chosen]
+    shape = look.predictor.original_size
+    prompts = [Prompts(box=_box_around(mask, shape)) for mask in objects]
+    if "point" in look.learned:
+        scale = np.divide(shape, found.labels.shape)
+        middles = (found.seeds[chosen] + 0.5) * scale - 0.5
+        prompts = [
+            prompt.with_click((max(0.0, float(row)), max(0.0, float(col))))
+            for prompt, (row, col) in zip(prompts, middles, strict=True)
+        ]
+    logits, quality = _ask(look, prompts)
+    return Doubt(
+        seeds=seeds,
+        unconfirmed=_disagreement(np.stack(objects), logits > look.predictor.model.mask_threshold),
+        unsure=_mean(1 - quality),
+        clicks=len(chosen),
+        embedding=embedding,
+    )
+
+
+def _maps(look: Look, head: SeedHead) -> np.ndarray:
+    """Return the maps (3, h, w) of a head, 0 to 1, without what is beyond the image."""
+    import torch
+
+    from naslora_trainer.seed_head import MAPS
+
+    predictor = look.predictor
+    assert look.rgb is not None
+    pixels = torch.as_tensor(predictor.transform.apply_image(look.rgb), device=predictor.device)
+    with torch.no_grad():
+        seen = predictor.model.preprocess(pixels.permute(2, 0, 1).contiguous()[None])
+        logits: Tensor = head(predictor.features, seen)[0, :MAPS]
+    height, width = _inside(look, logits)
+    return logits[:, :height, :width].sigmoid().cpu().numpy().astype(float)
+
+
+def _entropy(probability: np.ndarray) -> np.ndarray:
+    """Return the entropy of yes or no in bits, 0 to 1."""
+    return np.asarray(entr(probability) + entr(1 - probability)) / np.log(2)
+
+
+def _of_grid(look: Look, grid: int | None) -> Doubt:
+    """Ask clicks on a grid, and closer those that promise most: other clicks beside them, and boxes around them."""
     from segment_anything.utils.amg import calculate_stability_score
 
     shape = look.predictor.original_size
@@ -204,8 +290,7 @@ def _ask(look: Look, prompts: Sequence[Prompts]) -> tuple[Tensor, np.ndarray]:
         found = [answer(predictor, one, look.learned) for one in prompts]
         logits = torch.from_numpy(np.stack([one.low_res for one in found]))
         quality = torch.tensor([one.score for one in found])
-    frame = predictor.model.image_encoder.img_size
-    height, width = (max(1, round(side * logits.shape[-1] / frame)) for side in predictor.input_size)
+    height, width = _inside(look, logits)
     return logits[:, 0, :height, :width], quality.clamp(0, 1).cpu().numpy()
 
 
@@ -221,10 +306,16 @@ def _box_around(mask: np.ndarray, shape: tuple[int, int]) -> tuple[float, float,
     )
 
 
+def _inside(look: Look, values: Tensor) -> tuple[int, int]:
+    """Return how many rows and columns of a square of values (..., N, N) are of the image, not beyond it."""
+    frame = look.predictor.model.image_encoder.img_size
+    height, width = (max(1, round(side * values.shape[-1] / frame)) for side in look.predictor.input_size)
+    return height, width
+
+
 def _mean_embedding(look: Look) -> tuple[float, ...]:
     features = look.predictor.features[0]
-    frame = look.predictor.model.image_encoder.img_size
-    height, width = (max(1, round(side * features.shape[-1] / frame)) for side in look.predictor.input_size)
+    height, width = _inside(look, features)
     mean = features[:, :height, :width].mean(dim=(1, 2)).cpu().numpy()
     return tuple(round(float(value), 5) for value in mean)
 

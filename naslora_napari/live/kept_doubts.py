@@ -23,7 +23,7 @@ log = logging.getLogger("naslora_napari")
 
 SUFFIX = ".doubt.json"
 #: Raised when :func:`naslora_napari.live.doubt.doubt_of` measures otherwise than before.
-MEASURE = 1
+MEASURE = 2
 #: So many are kept; the oldest are removed first.
 MOST = 20_000
 #: A larger file is none of these, in bytes.
@@ -107,6 +107,12 @@ class KeptDoubts:
 def to_label(entries: Iterable[ImageEntry], status_of: StatusOf) -> list[ImageEntry]:
     """Return the images that are neither complete nor skipped."""
     return [entry for entry in entries if status_of(entry.name).state not in FINISHED]
+
+
+def labelled(entries: Iterable[ImageEntry], status_of: StatusOf) -> list[ImageEntry]:
+    """Return the images that are complete and have objects: nothing that is like them is new to the model."""
+    found = ((entry, status_of(entry.name)) for entry in entries)
+    return [entry for entry, status in found if status.state == "complete" and status.objects]
 
 
 def _key(entry: ImageEntry, identity: tuple[str, str], content: str | None = None) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
     from naslora_trainer.adapter import Adapter
+    from naslora_trainer.seed_head import SeedHead
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +50,17 @@ class Look:
         What the model was trained on.
     identity : tuple of str
         See :attr:`LivePredictor.identity`.
+    head : SeedHead or None
+        What finds objects by itself, if the model has learned that; then ``rgb`` is there, too.
+    rgb : ndarray or None
+        ``(H, W, 3)`` uint8: what the encoder saw.
     """
 
     predictor: SamPredictor
     learned: tuple[str, ...]
     identity: tuple[str, str]
+    head: SeedHead | None = None
+    rgb: np.ndarray | None = None
 
 
 class LivePredictor:
@@ -190,10 +197,15 @@ class LivePredictor:
 
         Of a large image that is a reduced picture.
         """
+        from naslora_trainer.seed_head import head_of
+
         state = _State(self._loaded().model, picture)
         model = state.model
-        embedding = self._encode(state, region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape)))
-        return Look(_predictor(model.sam, embedding), model.learned, (model.version, model.key))
+        region = region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape))
+        predictor = _predictor(model.sam, self._encode(state, region))
+        head = head_of(model.adapter.tensors) if model.adapter else None
+        rgb = picture.rgb8(region.window, MOST_SEEN) if head else None
+        return Look(predictor, model.learned, (model.version, model.key), head and head.to(predictor.device), rgb)
 
     def swap(self, adapter: Adapter | Path | None, base: str = "") -> str:
         """Change to another model and return the new version.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from naslora_napari.live import LivePredictor
 from naslora_napari.live.doubt import Doubt, doubt_of, ranked
@@ -17,6 +20,8 @@ from naslora_napari.store.records import ImageEntry
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.images import read_image
 from naslora_trainer.pictures import Picture, picture_of
+from naslora_trainer.prompts import Prompts
+from naslora_trainer.seed_head import SeedHead, new_head, tensors_of
 
 
 def a_doubt(value: float, *embedding: float) -> Doubt:
@@ -92,8 +97,47 @@ def test_a_model_that_knows_boxes_only_is_asked_boxes(image: np.ndarray) -> None
     assert doubt.clicks == 1 and 0 < doubt.value < 1
 
 
+class Says(SeedHead):
+    """A head that finds one square, with the same probability everywhere in it, and the clear background."""
+
+    def __init__(self, probability: float, elsewhere: float = 0.01) -> None:
+        super().__init__()
+        probable = torch.full((1, 3, 256, 256), elsewhere)
+        probable[..., 40:80, 60:100] = probability
+        self.logits = torch.logit(probable)
+
+    def forward(self, embedding: Tensor, picture: Tensor) -> Tensor:
+        return self.logits
+
+
+def test_a_model_that_finds_objects_is_asked_about_those(image: np.ndarray, adapter: Adapter) -> None:
+    predictor = LivePredictor()
+    predictor.load()
+    predictor.swap(Adapter(adapter.tensors | tensors_of(new_head(0)), adapter.meta))
+    look = predictor.look(picture_of(image[:96, :128]))
+    assert look.head is not None and look.rgb is not None and look.rgb.shape == (96, 128, 3)
+    assert set(doubt_of(look).parts) >= {"seeds"}
+
+    sure, torn = (doubt_of(replace(look, head=Says(probability))) for probability in (0.99, 0.6))
+    assert set(sure.parts) == set(torn.parts) == {"seeds", "unconfirmed", "unsure"} and sure.clicks == 1
+    assert sure.seeds == pytest.approx(0.0808, abs=1e-3) and torn.seeds == pytest.approx(0.971, abs=1e-3)
+    assert sure.value < torn.value
+    empty = doubt_of(replace(look, head=Says(0.01)))
+    assert (empty.clicks, empty.parts) == (0, {"seeds": 0}) and empty.why
+    boxes = doubt_of(replace(look, head=Says(0.99), learned=("box",)))
+    assert boxes.unsure != sure.unsure and boxes.clicks == 1
+
+    answered = predictor.predict_on(picture_of(image[:96, :128]), Prompts(box=(10.0, 20.0, 50.0, 60.0)))
+    confirmed = torch.from_numpy(answered.low_res[0] > 0)
+    knows = Says(0.99)
+    knows.logits = torch.where(confirmed, 4.6, -4.6).expand(1, 3, 256, 256)
+    assert doubt_of(replace(look, head=knows)).unconfirmed < sure.unconfirmed
+
+
 def test_hostile_doubts_are_refused() -> None:
     with pytest.raises(ValueError):
         a_doubt(float("nan"), 0.0)
     with pytest.raises(ValueError):
         a_doubt(0.5, float("inf"))
+    with pytest.raises(ValueError):
+        Doubt(clicks=0, embedding=(0.0,))
