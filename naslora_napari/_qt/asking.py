@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,16 @@ from qtpy.QtCore import QObject
 from naslora_trainer.prompts import Box, Prediction, Prompts
 
 from ..live import AnnotationSession
+from ..live.answers import Answers
+from .drawing import Drawing
 
 if TYPE_CHECKING:
     from naslora_trainer.pictures import Picture
 
     from .dock import NasLoraDock
+
+#: Of a model that took no longer for its last answer, in seconds, the next one is awaited before anything is drawn.
+SOON_S = 0.15
 
 
 class Asking(QObject):
@@ -30,6 +36,10 @@ class Asking(QObject):
         super().__init__(dock)
         self._dock = dock
         self._picture: Picture | None = None
+        self._answers = Answers(dock.predictor)
+        self.drawing = Drawing(self)
+        self.drawing.pressed.connect(self._on_pressed)
+        self.drawing.released.connect(dock.show_state)
         dock.canvas.prompts_edited.connect(self._on_prompts_edited)
         dock.canvas.looked_at.connect(self._on_look)
         dock.canvas.contrast_chosen.connect(self._on_contrast)
@@ -65,12 +75,25 @@ class Asking(QObject):
                 session.show(prediction)
 
         def refused(error: BaseException) -> None:
+            self.drawing.release()
             if still_asked():
                 dock.failed(error)
 
-        dock.model_tasks.run(
-            lambda: dock.predictor.predict(asked), answered, refused, topic="answer", doing="answering"
+        dock.model_tasks.run(lambda: self._answers.ask(asked), answered, refused, topic="answer", doing="answering")
+
+    def ask_ahead(self, asked: Prompts, then: Callable[[Prediction], None], topic: str, idle: bool = False) -> None:
+        """Answer what the person may be about to ask; the answer is kept for :meth:`ask`. Nobody is told of errors."""
+        self._dock.model_tasks.run(
+            lambda: self._answers.ask(asked), then, failed=lambda error: None, topic=topic, idle=idle
         )
+
+    def _on_pressed(self, negative: bool) -> None:
+        """Answer the click that a press may become: it is one when the button goes up where it went down."""
+        dock, session = self._dock, self._dock.session
+        clicked = dock.canvas.prompts_if_clicked(negative) if session is not None and dock.predictor.is_ready else None
+        if clicked is not None and not clicked.empty:
+            assert session is not None
+            self.ask_ahead(session.asked(clicked), lambda found: None, "click")
 
     def _on_prompts_edited(self, prompts: Prompts) -> None:
         if self._dock.session is not None:
@@ -78,14 +101,23 @@ class Asking(QObject):
 
     def _on_prompts(self, prompts: Prompts) -> None:
         self._dock.forget_failure()
+        if self._answers_soon(prompts):
+            self.drawing.hold()  # one frame shows the prompts and the answer
         self.ask()  # the model then works while they are drawn
         self._dock.hover.clear()
         self._dock.canvas.show_prompts(prompts)
         self._dock.show_state()
 
+    def _answers_soon(self, prompts: Prompts) -> bool:
+        predictor = self._dock.predictor
+        return predictor.is_ready and not prompts.empty and 0 < predictor.predict_seconds <= SOON_S
+
     def _on_preview(self, prediction: Prediction | None) -> None:
         self._dock.canvas.show_preview(prediction)
-        self._dock.show_state()
+        if self.drawing.held:
+            self.drawing.release()
+        else:
+            self._dock.show_state()
         self._dock.previewChanged.emit()
 
     def _on_encoded(self, name: str) -> None:

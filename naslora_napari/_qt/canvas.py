@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from napari import Viewer
-from napari.layers import Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
+from napari.layers import Labels, Layer, Points, Shapes
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -17,10 +16,11 @@ from naslora_trainer.pictures import Picture
 from naslora_trainer.prompts import Point, Prediction, Prompts
 
 from ..store.edits import Edit, Window
-from . import colours
 from .area_layer import AREAS, AreaLayer
+from .empty_layers import leave_out_while_empty
 from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
 from .own_changes import OwnChanges
+from .planes import PROPOSED, draw_preview, preview_layer, replace_plane
 from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
 Mode = Literal["click", "box", "scribble", "lasso", "brush", "area", "off"]
@@ -34,10 +34,6 @@ WORK = {
     "brush": (OBJECTS, "paint"),
     "area": (AREAS, "add_rectangle"),
 }
-#: The answer to prompts, and what a click under the mouse would give.
-PROPOSED, HOVERED = 1, 2
-NOTHING = (0.0, 0.0, 0.0, 0.0)
-PREVIEW_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0, 1.0, 0.45)}
 #: A stroke is saved when the hand has rested so long, in ms; the model looks where the camera has.
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 #: A mouse that moved no further between press and release, in pixels of the screen, has not been dragged.
@@ -166,13 +162,8 @@ class Canvas(QObject):
         """
         if not self.present(PREVIEW):
             return
-        layer = self.layers[PREVIEW]
-        if prediction is None:
-            if layer.data.any():
-                layer.data = np.zeros_like(layer.data)
-            return
-        layer.data = prediction.mask * np.uint8(value)
-        if prediction.offset != self._offset:
+        draw_preview(self.viewer, self.layers[PREVIEW], prediction, value)
+        if prediction is not None and prediction.offset != self._offset:
             self._offset = prediction.offset
             self._place_preview()
 
@@ -208,6 +199,14 @@ class Canvas(QObject):
         row, col = self.layers[IMAGE].world_to_data(position)[-2:]
         return (float(row), float(col)) if self.prompts.inside((row, col)) else None
 
+    def prompts_if_clicked(self, negative: bool) -> Prompts | None:
+        """Return the prompts with a click where the mouse is, None where a click is none."""
+        key, layer = NEGATIVE if negative else POSITIVE, self.viewer.layers.selection.active
+        if self.mode != "click" or layer is None or str(layer.mode) != "pan_zoom" or not self.present(key):
+            return None
+        point = self.pixel_at(self.viewer.cursor.position)
+        return None if point is None else self.prompts.with_click(key, point)
+
     def flush(self, everywhere: bool = False) -> None:
         """Hand over what was painted since the last time; ``everywhere``: and what napari did not tell of."""
         self._rest.stop()
@@ -234,7 +233,7 @@ class Canvas(QObject):
                 shown.reset_contrast_limits()
                 shown.contrast_limits = picture.limits or shown.contrast_limits
             self._put_objects(labels)
-            self.layers[PREVIEW].data = np.zeros(labels.shape, np.uint8)
+            replace_plane(self.layers[PREVIEW], np.zeros(labels.shape, np.uint8))
         self._offset = (0, 0)
         self._follow_image()
         self.prompts.take(labels.shape)
@@ -242,19 +241,14 @@ class Canvas(QObject):
     def _put_objects(self, labels: np.ndarray) -> None:
         """Replace the plane of objects."""
         with self._own_change:
-            objects: Any = self.layers[OBJECTS]
-            objects.editable = False  # so napari forgets its steps, which belong to the plane before
-            objects.data, objects.editable = labels.copy(), True
+            replace_plane(self.layers[OBJECTS], labels)
 
     def _build(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Make the layers."""
         self.layers[IMAGE] = self._add(image_layer(name, picture))
         place = place_of(self.layers[IMAGE])
         self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
-        colors = DirectLabelColormap(color_dict=PREVIEW_COLORS)
-        preview = Labels(np.zeros(labels.shape, np.uint8), name=PREVIEW, opacity=0.6, colormap=colors, **place)
-        preview.editable = False
-        self.layers[PREVIEW] = self._add(preview)
+        self.layers[PREVIEW] = self._add(preview_layer(PREVIEW, labels.shape, place))
         self.layers[AREAS] = self._add(self.areas.make(place))
         for key, layer in self.prompts.make(labels.shape, place).items():
             self.layers[key] = self._add(layer)
@@ -265,7 +259,10 @@ class Canvas(QObject):
         self.layers[OBJECTS].events.data.connect(self._on_replaced)
 
     def _add(self, layer: Any) -> Layer:
-        return self.viewer.add_layer(layer)
+        added = self.viewer.add_layer(layer)
+        if isinstance(added, Points | Shapes):
+            leave_out_while_empty(self.viewer, added)
+        return added
 
     def _follow_image(self, event: Any = None) -> None:
         """Keep the layers on the image when the person gives it another scale, place or rotation."""

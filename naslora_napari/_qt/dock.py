@@ -175,6 +175,7 @@ class NasLoraDock(QWidget):
         """Watch the window, which destroys its docks without telling them."""
         super().showEvent(event)
         self.window().installEventFilter(self)
+        self.asking.drawing.watch(self.window())
 
     def event(self, event: Any) -> bool:
         """Close down when napari takes the dock out of the window."""
@@ -387,7 +388,7 @@ class NasLoraDock(QWidget):
 
     def show_state(self) -> None:
         """Show what can be done now, and what is being done."""
-        if self._closed:
+        if self._closed or self.asking.drawing.held:
             return
         session = self.session
         has_prompt = session is not None and not session.prompts.empty

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from naslora_trainer.prompts import Point, Prediction, Prompts
 
-from .canvas import HOVERED
+from .planes import HOVERED
 
 if TYPE_CHECKING:
     from .dock import NasLoraDock
@@ -92,14 +92,8 @@ class Hover(QObject):
         elif self._dock.busy:
             self._rest.start()
         elif not (self._dock.training.running or self._dock.batching.running):
-            asked, predictor = Prompts().with_click(point), self._dock.predictor
-            self._dock.model_tasks.run(
-                lambda: predictor.predict(asked),
-                lambda found: self._show(point, found),
-                failed=lambda error: None,  # nobody asked, so nobody is told
-                topic="hover",
-                idle=True,
-            )
+            asked = Prompts().with_click(point)
+            self._dock.asking.ask_ahead(asked, lambda found: self._show(point, found), "hover", idle=True)
 
     def _show(self, point: Point, prediction: Prediction) -> None:
         if point is self._point and self._wanted:

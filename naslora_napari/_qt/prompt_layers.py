@@ -106,7 +106,7 @@ class PromptLayers(QObject):
         """Draw prompts; that is not an edit."""
         self._read.stop()
         self._order = prompts.points
-        with self._own_change:
+        with self._own_change, self.viewer.layers.events.blocker():  # the layer list need not be painted for it
             for key, wanted in ((POSITIVE, 1), (NEGATIVE, 0)):
                 points = [p for p, label in zip(prompts.points, prompts.labels, strict=True) if label == wanted]
                 data = np.array(points, float).reshape(-1, 2)
@@ -128,9 +128,13 @@ class PromptLayers(QObject):
         To draw it takes a good part of the time that a model needs, so the model should hear of it first.
         """
         if self._present(key):
-            found = self._found()
-            labels = (*found.labels, int(key == POSITIVE))
-            self.edited.emit(replace(found, points=(*found.points, point), labels=labels))
+            self.edited.emit(self.with_click(key, point))
+
+    def with_click(self, key: str, point: Point) -> Prompts:
+        """Return the prompts with one more click at ``point`` (row, col) of the image."""
+        found = self._found()
+        labels = (*found.labels, int(key == POSITIVE))
+        return replace(found, points=(*found.points, point), labels=labels)
 
     def inside(self, point: Any) -> bool:
         """Return whether a ``point`` (row, col) is in the image."""

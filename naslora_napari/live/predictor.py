@@ -262,6 +262,11 @@ class LivePredictor:
         return self._state is not None and self._state.picture is not None
 
     @property
+    def setting(self) -> object:
+        """What answers: another object after every new image, swap and rollback."""
+        return self._state
+
+    @property
     def image_shape(self) -> tuple[int, int] | None:
         """Rows and columns of the image."""
         state = self._state

@@ -144,12 +144,15 @@ class AnnotationSession:
 
         More clicks on the same object go on from the mask that is shown (see :mod:`naslora_napari.live.refining`).
         """
-        if prompts == self.prompts:
-            prompts = self.prompts  # with the mask they go on from
-        else:
-            prompts = refining(prompts, self.prompts, self._answered, self.preview)
+        prompts = self.asked(prompts)
+        if prompts is not self.prompts:
             self.history.add(Step(self.name, (self.prompts, prompts), edits.NOTHING))
         self._show_prompts(prompts)
+
+    def asked(self, prompts: Prompts) -> Prompts:
+        """Return what the model is asked when these are the prompts: they, with the mask that they go on from."""
+        same = prompts == self.prompts
+        return self.prompts if same else refining(prompts, self.prompts, self._answered, self.preview)
 
     def show(self, prediction: Prediction) -> None:
         """Take the model's answer, unless nothing is asked any more or it does not lie inside the image."""

@@ -17,8 +17,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
 from naslora_napari._qt import driving
-from naslora_napari._qt.canvas import HOVERED, PROPOSED
 from naslora_napari._qt.dock import NasLoraDock
+from naslora_napari._qt.planes import HOVERED, PROPOSED
 from naslora_napari.store import Project
 from naslora_resources.samples import sample_folder
 from naslora_trainer.images import read_labels

@@ -1,0 +1,59 @@
+"""Planes of labels that are shown: what changes in them is drawn without napari doing all of the layer anew.
+
+Giving a layer other ``data`` makes napari compile its shaders again, which takes a processor that draws 50 ms; and each
+event of a layer has the whole layer list painted once more, which costs another frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari import Viewer
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from naslora_trainer.prompts import Prediction
+
+from . import colours
+
+#: The answer to prompts, and what a click under the mouse would give.
+PROPOSED, HOVERED = 1, 2
+_NOTHING = (0.0, 0.0, 0.0, 0.0)
+_COLORS = {None: _NOTHING, 0: _NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0, 1.0, 0.45)}
+
+
+def preview_layer(name: str, shape: tuple[int, ...], place: dict[str, Any]) -> Labels:
+    """Return the layer of the proposed mask, empty, at a ``place`` of the world."""
+    colors = DirectLabelColormap(color_dict=_COLORS)
+    layer = Labels(np.zeros(shape, np.uint8), name=name, opacity=0.6, colormap=colors, **place)
+    layer._history_limit = 0  # nobody paints on it; napari would keep the last 100 masks
+    layer.editable = False  # which takes the limit over
+    return layer
+
+
+def draw_preview(viewer: Viewer, layer: Labels, prediction: Prediction | None, value: int) -> None:
+    """Draw the mask of an answer with ``value``, or none, in place of what is in the layer of the proposed mask."""
+    drawn = np.zeros_like(layer.data) if prediction is None else prediction.mask * np.uint8(value)
+    if drawn.shape != layer.data.shape:
+        return replace_plane(layer, drawn)
+    changed = np.nonzero(drawn != layer.data)
+    if not len(changed[0]):
+        return
+    if layer.visible:
+        with viewer.layers.events.blocker():
+            layer.data_setitem(changed, drawn[changed])
+    else:
+        layer.data[changed] = drawn[changed]
+
+
+def replace_plane(layer: Labels, plane: np.ndarray) -> None:
+    """Show a copy of another plane; the layer forgets the steps that were made on the one before."""
+    editable = layer.editable
+    layer.editable = False
+    if plane.shape == layer.data.shape and plane.dtype == layer.data.dtype:
+        layer.data[...] = plane
+        layer.refresh(extent=False, highlight=False)
+    else:
+        layer.data = plane.copy()
+    layer.editable = editable
