@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from napari import Viewer
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
@@ -22,7 +23,7 @@ LARGEST = 2**24
 
 
 class WaitingLayer:
-    """A layer that is there only while something waits. It shows the plane of the layer of objects, and copies nothing.
+    """A layer that is seen only while something waits. It shows the plane of the layer of objects, and copies nothing.
 
     Parameters
     ----------
@@ -41,31 +42,40 @@ class WaitingLayer:
         """Draw what waits in the open image as it is now."""
         infos = session.objects.items()
         colors = {key: DOUBTFUL if info.review == "doubtful" else WAITS for key, info in infos if info.waiting}
-        if not colors or not self._canvas.present(OBJECTS) or session.labels.size > LARGEST:
-            return self._remove()
+        shown = bool(colors) and session.labels.size <= LARGEST
+        if not self._canvas.present(OBJECTS) or not (shown or self._layer in self._viewer.layers):
+            return
         objects: Any = self._canvas.layers[OBJECTS]
-        present = self._layer in self._viewer.layers
-        if not present:
-            self._colors = {}
-            self._layer = Labels(objects.data, name=NAME, opacity=1.0, **place_of(self._canvas.layers[IMAGE]))
-            self._layer.contour = WIDTH
-        elif self._layer.data is not objects.data:
-            self._layer.data = objects.data
-        for name in (*TRANSFORM, "units") if present else ():
-            setattr(self._layer, name, getattr(objects, name))
-        if colors != self._colors:
-            self._colors = colors
+        if self._layer not in self._viewer.layers:
+            self._add(objects)
+        layer = self._layer
+        layer.visible = shown  # it stays in the list, since to take it out and in again takes long
+        self._follow(objects)
+        if shown and colors != self._colors:
             others: dict[Any, Any] = {None: NOTHING, 0: NOTHING}
-            self._layer.colormap = DirectLabelColormap(color_dict=others | colors)
-        else:
-            self._layer.refresh()
-        if not present:
-            self._viewer.layers.insert(self._viewer.layers.index(objects) + 1, self._layer)
-            self._layer.editable = False
-            self._canvas.set_mode(self._canvas.mode)  # the layer that is worked on stays the chosen one
+            layer.colormap = DirectLabelColormap(color_dict=others | colors)
+            self._colors = colors
+        elif shown:
+            layer.refresh()
 
-    def _remove(self) -> None:
-        layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
-            self._canvas.set_mode(self._canvas.mode)
+    def _add(self, objects: Any) -> None:
+        """Put the layer above that of the objects; the layer that is worked on stays the chosen one."""
+        self._colors = {}
+        self._layer = Labels(objects.data, name=NAME, opacity=1.0, **place_of(self._canvas.layers[IMAGE]))
+        self._layer.contour = WIDTH
+        self._viewer.layers.insert(self._viewer.layers.index(objects) + 1, self._layer)
+        self._layer.editable = False
+        self._canvas.set_mode(self._canvas.mode)
+
+    def _follow(self, objects: Any) -> None:
+        """Show the same plane at the same place."""
+        layer, moved = self._layer, False
+        if layer.data is not objects.data:
+            moved = layer.data.shape != objects.data.shape
+            layer.data = objects.data
+        for name in (*TRANSFORM, "units"):
+            if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(getattr(objects, name))):
+                setattr(layer, name, getattr(objects, name))
+                moved = True
+        if moved:
+            self._viewer.reset_view()  # which the plane before was a part of

@@ -8,6 +8,7 @@ import math
 import os
 from array import array
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -94,15 +95,18 @@ class FoundRun:
     failed: dict[str, str]
     objects: FoundObjects
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """How many objects each image has."""
         return np.bincount(self.objects.image, minlength=len(self.names))
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [0, *np.cumsum(self.counts).tolist()]
+
     def of(self, image: int) -> slice:
         """Return where the objects of an image are."""
-        first, last = np.searchsorted(self.objects.image, (image, image + 1))
-        return slice(int(first), int(last))
+        return slice(self._ends[image], self._ends[image + 1])
 
     def source(self, image: int) -> Path:
         """Return the file of an image.

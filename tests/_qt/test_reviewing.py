@@ -79,7 +79,7 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     kept = Project.open(project.path)
     assert kept.annotation("plate_02").status.objects == found and kept.annotation("plate_02").status.waiting == 0
     assert kept.annotation("05").status.waiting == len(session.objects) > 0
-    assert gallery.current == second and gallery.model.state(first) == "accepted" and NAME in window.viewer.layers
+    assert gallery.current == second and gallery.model.state(first) == "accepted" and outlines.visible
     assert [one.name for one in kept.snapshot(256)] == ["plate_02"], "nothing learns from what waits"
 
     distribution = gallery.distribution
@@ -104,4 +104,4 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     window.settle()
     session.accept_automatic()
     dock.canvas.flush()
-    assert NAME not in window.viewer.layers, "where nothing waits, there are no outlines"
+    assert not outlines.visible and outlines.data is dock.canvas.layers["Objects"].data, "nothing waits"
