@@ -102,7 +102,8 @@ def segment_folder(
     workers : int
         So many processes of this computer share the images; 0: this one does them all.
     dask : str
-        Address of a Dask cluster whose workers share the images; they see both folders under the same names.
+        Address of a Dask cluster whose workers share the images. Where they do not see both folders under the same
+        names, images are sent to them and results come back.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def segment_folder(
     todo = [task for task in tasks if task.name not in done]
     pace = Pace(len(tasks), len(tasks) - len(todo), gate)
     if todo and not should_stop():
-        with _shared(gate.let_through(todo), model, wanted, folder, workers, dask) as outcomes:
+        with _shared(gate.let_through(todo), model, wanted, folder, workers, dask, on_event) as outcomes:
             for outcome in outcomes:
                 books.add(outcome)
                 _count(report, outcome, on_event)
@@ -142,22 +143,24 @@ def segment_folder(
 
 @contextmanager
 def _shared(
-    tasks: Iterator[Task], model: Model, wanted: Wanted, folder: Path, workers: int, dask: str
+    tasks: Iterator[Task], model: Model, wanted: Wanted, folder: Path, workers: int, dask: str, on_event: Emit
 ) -> Iterator[Iterator[Outcome]]:
     """Yield the outcomes of images, made here or by workers."""
     if not workers and not dask:
         with closing(in_threads(tasks, model.load(), wanted)) as outcomes:
             yield outcomes
         return
-    from .cluster import connected, on_cluster
+    from .cluster import all_see, connected, on_cluster
 
     folder, wanted = folder.resolve(), replace(wanted, out=wanted.out.resolve())
     absolute = (replace(task, path=task.path.absolute()) for task in tasks)
-    with (
-        connected(workers, dask, (folder, wanted.out)) as client,
-        closing(on_cluster(absolute, model, wanted, client)) as outcomes,
-    ):
-        yield outcomes
+    with connected(workers, dask) as client:
+        sending = not all_see(client, (folder,), wanted.out)
+        if sending:
+            message = f"Not all workers see {folder} and {wanted.out}: images and results are sent, which takes longer."
+            on_event({"event": "warning", "message": message})
+        with closing(on_cluster(absolute, model, wanted, client, sending)) as outcomes:
+            yield outcomes
 
 
 def _count(report: BatchReport, outcome: Outcome, on_event: Emit) -> None:

@@ -62,6 +62,11 @@ class Outcome:
         return str(self.entry["name"])
 
     @property
+    def is_stack(self) -> bool:
+        """Whether the image has several planes."""
+        return "planes" in self.entry
+
+    @property
     def objects(self) -> int:
         """How many were found; one that was followed through a stack is one."""
         return int(self.entry.get("objects", 0))
