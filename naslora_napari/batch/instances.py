@@ -18,6 +18,8 @@ RISE = 0.1
 LOWEST_MIDDLE = 0.25
 #: A smaller instance is noise, in pixels of the map.
 SMALLEST = 8
+#: A piece of an object is a speck if it has a smaller share of its pixels.
+SPECK = 0.01
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,18 @@ def find_instances(maps: np.ndarray) -> Instances:
     index = np.arange(1, len(kept) + 1)
     seeds = np.array(ndimage.maximum_position(height, labels, index), int).reshape(-1, 2)
     return Instances(labels, seeds, np.atleast_1d(ndimage.mean(maps[0], labels, index)) if len(index) else np.zeros(0))
+
+
+def pieces(probability: np.ndarray) -> np.ndarray:
+    """Return where (H, W) bool an object in pieces is: what is likely of an object, without specks.
+
+    Parameters
+    ----------
+    probability : ndarray
+        (H, W) float: that a pixel is of an object.
+    """
+    found, _ = ndimage.label(probability >= FOREGROUND)
+    sizes = np.bincount(found.ravel())
+    sizes[0] = 0
+    kept: np.ndarray = (sizes >= max(SMALLEST, SPECK * sizes.sum()))[found]
+    return kept

