@@ -19,8 +19,8 @@ from . import colours
 
 #: The answer to prompts, and what a click under the mouse would give.
 PROPOSED, HOVERED = 1, 2
-_NOTHING = (0.0, 0.0, 0.0, 0.0)
-_COLORS = {None: _NOTHING, 0: _NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0, 1.0, 0.45)}
+NOTHING = (0.0, 0.0, 0.0, 0.0)
+_COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0, 1.0, 0.45)}
 
 
 def preview_layer(name: str, shape: tuple[int, ...], place: dict[str, Any]) -> Labels:

@@ -10,8 +10,9 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from ..live import AnnotationSession
-from .canvas import IMAGE, NOTHING, OBJECTS, Canvas
+from .canvas import IMAGE, OBJECTS, Canvas
 from .image_layer import TRANSFORM, place_of
+from .planes import NOTHING
 
 NAME = "To review"
 #: Of Okabe and Ito: sky blue, and vermilion for what is doubtful.

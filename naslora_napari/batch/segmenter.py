@@ -15,7 +15,8 @@ from naslora_trainer.data import boxes_in
 from naslora_trainer.devices import autocast, pick_device, pick_precision
 from naslora_trainer.evaluate import decode_all
 from naslora_trainer.frames import frame_shape
-from naslora_trainer.instances import Instances, classes_of, find_instances, spread
+from naslora_trainer.instances import FOREGROUND, Instances, classes_of, find_instances, pieces, spread
+from naslora_trainer.mask_prompt import CERTAIN, LOW_RES
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
@@ -51,6 +52,8 @@ class Segmenter:
     ----------
     sam : Sam
         The model.
+    one_object : bool
+        Whether each image that it learned from had one object, in as many pieces as it may be. It then finds one, too.
     learned : tuple of str
         Prompts that it was trained on.
     precision : torch.dtype
@@ -82,6 +85,7 @@ class Segmenter:
         self._head: SeedHead | None = head.to(self.sam.device) if head else None
         self.classes = head.classes if head else ()
         self.seen_px = seen_px_of(chosen)
+        self.one_object = chosen is not None and chosen.meta.report.get("one_object") is True
         self.precision = pick_precision(self.sam.device.type, precision)
         self._predictor = SamPredictor(self.sam)
 
@@ -103,7 +107,7 @@ class Segmenter:
             looked at.
         """
         head = self._head
-        if head and self.seen_px and max(rgb.shape[:2]) > LARGER * self.seen_px:
+        if head and self.seen_px and not self.one_object and max(rgb.shape[:2]) > LARGER * self.seen_px:
             return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
         whole = rgb[:, :]
         return (
@@ -115,15 +119,21 @@ class Segmenter:
     def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
         """Find all objects of an image that the encoder sees as a whole."""
         maps = self._maps(head, rgb)
+        if self.one_object:
+            return self._with_classes(self._one(maps, rgb.shape[:2], quick), maps)
         found = _enlarged(find_instances(maps), rgb.shape[:2])
         if quick:
             objects = best_first(found.labels, found.confidence)
         else:
             masks, quality = self._asked(found)
             objects = paint(masks, quality, rgb.shape, largest_share=1.0)
+        return self._with_classes(objects, maps)
+
+    def _with_classes(self, found: AutoMasks, maps: np.ndarray) -> AutoMasks:
+        """Return objects with what the maps say of their classes, where the model knows some."""
         if not self.classes:
-            return objects
-        return replace(objects, classes=classes_of(objects.labels, maps[MAPS:], len(objects.confidence)))
+            return found
+        return replace(found, classes=classes_of(found.labels, maps[MAPS:], len(found.confidence)))
 
     @torch.no_grad()
     def _maps(self, head: SeedHead, rgb: np.ndarray) -> np.ndarray:
@@ -136,6 +146,31 @@ class Segmenter:
         maps = probabilities(head(self._predictor.features, self.sam.preprocess(pixels)))[0].cpu().numpy()
         height, width = frame_shape(rgb.shape[:2], self.sam.image_encoder.img_size)
         return np.asarray(maps[:, :height, :width])
+
+    @torch.no_grad()
+    def _one(self, maps: np.ndarray, shape: tuple[int, int], quick: bool) -> AutoMasks:
+        """Return all of what the head sees as one object; the mask decoder, asked for it with a box, has half a say.
+
+        On five images of retinal vessels the mask decoder alone had an IoU of 0.555, the head 0.597, both 0.586; what
+        is compact the mask decoder knows better.
+        """
+        rows, cols = np.nonzero(pieces(maps[0]))
+        if not len(rows):
+            return AutoMasks(np.zeros(shape, np.int32), np.zeros(0))
+        probability, confidence = maps[0], float(maps[0][maps[0] >= FOREGROUND].mean())
+        if not quick:
+            scale = np.array(shape) / probability.shape
+            ends = (rows.min(), cols.min(), rows.max() + 1, cols.max() + 1)
+            box = Prompts(box=tuple((np.array(ends) * [*scale, *scale]).tolist()))
+            with autocast(self.sam.device.type, self.precision):
+                low, quality = decode_all(self._predictor, [box], self.learned)
+            asked = low[0, 0, : probability.shape[0], : probability.shape[1]].float().sigmoid().cpu().numpy()
+            probability, confidence = (probability + asked) / 2, float(quality[0])
+        logits = torch.full((LOW_RES, LOW_RES), -CERTAIN)
+        known = torch.from_numpy(probability).logit(1e-4)
+        logits[: known.shape[0], : known.shape[1]] = known
+        mask = Upscaling(self.sam, self._predictor.input_size, self._predictor.original_size).mask(logits)
+        return paint([mask], [confidence], shape, largest_share=1.0)
 
     @torch.no_grad()
     def _asked(self, found: Instances) -> tuple[list[Mask], list[float]]:

@@ -23,6 +23,8 @@ Roi = tuple[int, int, int, int]
 MOST_ROIS = 10_000
 #: The name of a class has at most so many characters, and the names of an image's classes so many bytes.
 LONGEST_CLASS, MOST_CLASS_BYTES = 200, 2**20
+#: From so many images on, what they have in common is no chance.
+SEVERAL = 4
 #: Pixels are counted in parts of so many, which fit into a processor's cache.
 _PART = 2**20
 
@@ -125,6 +127,11 @@ def ids_in(labels: np.ndarray) -> list[int]:
 def objects_of(image: TrainingImage) -> list[int]:
     """Return the ids of the objects of an image in ascending order."""
     return ids_in(image.labels)
+
+
+def one_object_each(images: Sequence[TrainingImage]) -> bool:
+    """Return whether in each of several images all of what is labelled is one object, and nothing is left to label."""
+    return len(images) >= SEVERAL and all(image.complete and len(objects_of(image)) == 1 for image in images)
 
 
 def write_snapshot(path: Path | str, images: Iterable[TrainingImage]) -> None:

@@ -18,6 +18,8 @@ RISE = 0.1
 LOWEST_MIDDLE = 0.25
 #: A smaller instance is noise, in pixels of the map.
 SMALLEST = 8
+#: A piece of an object is a speck if it has a smaller share of its pixels.
+SPECK = 0.01
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,18 @@ def spread(shape: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[np.ndarray,
     """Return the row and the column of a map of shape ``coarse`` in which each of those of an image falls."""
     rows, cols = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, coarse, strict=True))
     return rows, cols
+
+
+def pieces(probability: np.ndarray) -> np.ndarray:
+    """Return where (H, W) bool an object in pieces is: what is likely of an object, without specks.
+
+    Parameters
+    ----------
+    probability : ndarray
+        (H, W) float: that a pixel is of an object.
+    """
+    found, _ = ndimage.label(probability >= FOREGROUND)
+    sizes = np.bincount(found.ravel())
+    sizes[0] = 0
+    kept: np.ndarray = (sizes >= max(SMALLEST, SPECK * sizes.sum()))[found]
+    return kept

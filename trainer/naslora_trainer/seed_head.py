@@ -70,6 +70,12 @@ class SeedHead(nn.Module):
         maps: Tensor = self.body(torch.cat([context, detail], dim=1))
         return maps
 
+    def shift(self, logit: float) -> None:
+        """Add to the logit of an object, wherever it is."""
+        last: nn.Conv2d = self.body[-2]  # type: ignore[assignment]
+        assert last.bias is not None
+        last.bias.data[: last.out_channels // MAPS] += logit
+
 
 def shrunk(picture: Tensor) -> Tensor:
     """Return what the encoder saw (B, 3, side, side) at the low resolution (B, 3, 256, 256), which is all of it the

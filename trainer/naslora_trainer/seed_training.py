@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ LEARNING_RATE = 4e-3
 DISTANCE_WEIGHT = 4.0
 #: Weight of the classes, where there are several.
 CLASS_WEIGHT = 1.0
+#: Probabilities that are tried as the one from which a pixel is of an object.
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 Embed = Callable[[TrainingImage, int], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """An image in one of its turns: embedding and picture (half precision), maps, where they count, and classes."""
 
     embedding: Tensor
@@ -85,7 +88,7 @@ def train_head(
     views = []
     for index, turn in _drawn(len(images), min(max(steps, 1), MOST_VIEWS), rng):
         check_stop()
-        views.append(_view(images[index], turn, embed, side, classes))
+        views.append(view_of(images[index], turn, embed, side, classes))
     head = new_head(seed, classes).to(views[0].maps.device)
     total = steps * STEPS_PER_STEP
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
@@ -101,8 +104,29 @@ def train_head(
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    finite = all(bool(torch.isfinite(p).all()) for p in head.parameters())
-    return head.requires_grad_(False).eval() if finite else None
+    if not all(bool(torch.isfinite(p).all()) for p in head.parameters()):
+        return None
+    calibrate(head.requires_grad_(False).eval(), views)
+    return head
+
+
+@torch.no_grad()
+def calibrate(head: SeedHead, views: Sequence[View]) -> None:
+    """Shift the head's logit of an object so that 0 is where its answers agree best with the labels.
+
+    Objects and background weigh the same in the loss, so that a head finds thin or rare objects at all, and draws them
+    too thick: retinal vessels had an IoU of 0.50 at a probability of 0.5 and of 0.62 at 0.85.
+    """
+    found = torch.zeros(len(THRESHOLDS), dtype=torch.float64)
+    for view in views:
+        inside, counts = view.maps[0] > 0, view.counts
+        answer = head(view.embedding[None].float(), view.picture[None].float())[0, 0].sigmoid()
+        for i, threshold in enumerate(THRESHOLDS):
+            drawn = (answer >= threshold) & counts
+            union = int(((drawn | inside) & counts).sum())
+            found[i] += int((drawn & inside).sum()) / max(1, union)
+    best = THRESHOLDS[int(found.argmax())]
+    head.shift(-math.log(best / (1 - best)))
 
 
 def _drawn(images: int, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -122,16 +146,17 @@ def classes_in(images: Sequence[TrainingImage]) -> tuple[str, ...]:
     return tuple(kept) if len(kept) > 1 else ()
 
 
-def _view(image: TrainingImage, turn: int, embed: Embed, side: int, classes: Sequence[str]) -> _View:
+def view_of(image: TrainingImage, turn: int, embed: Embed, side: int, classes: Sequence[str] = ()) -> View:
+    """Return what the head is to learn of an image in one of its turns; see :func:`train_head`."""
     embedding, picture = embed(image, turn)
     targets = seed_targets(image, turn, side, classes)
     maps, counts, of_class = (
         torch.from_numpy(part).to(embedding.device) for part in (targets.maps, targets.counts, targets.classes)
     )
-    return _View(embedding[0].to(torch.bfloat16), picture[0].to(torch.bfloat16), maps, counts, of_class)
+    return View(embedding[0].to(torch.bfloat16), picture[0].to(torch.bfloat16), maps, counts, of_class)
 
 
-def _loss(head: SeedHead, views: Sequence[_View]) -> Tensor:
+def _loss(head: SeedHead, views: Sequence[View]) -> Tensor:
     """Return the loss: cross-entropy of object or not, squared error of the distances; objects and background weigh
     the same in it. Where there are classes, the cross-entropy of these is added."""
     embedding = torch.stack([view.embedding for view in views]).float()

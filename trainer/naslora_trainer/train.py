@@ -17,7 +17,7 @@ from .architecture import ArchitectureHistory
 from .checkpoint import job_digest, load_checkpoint, save_checkpoint
 from .config import FineTuneConfig
 from .continuing import compose
-from .data import TrainingImage
+from .data import TrainingImage, one_object_each
 from .devices import pick_device, pick_precision
 from .distributed import World
 from .errors import UserError
@@ -331,6 +331,7 @@ class _FineTune:
             "images": self.tell.images,
             "objects": self.split.objects(),
             "seen_px": int(statistics.median(max(image.labels.shape) for image in self.split.train)),
+            "one_object": one_object_each((*self.split.train, *self.split.validation)),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
             "busy_s": round(self.tell.busy, 2),
