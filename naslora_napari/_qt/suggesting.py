@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from naslora_trainer.errors import UserError
 
 from ..live.doubt import Doubt, ranked
-from ..live.kept_doubts import KeptDoubts, to_label
+from ..live.kept_doubts import KeptDoubts, labelled, to_label
 from ..store.records import ImageEntry
 from .ahead import REST_MS
 from .notify import tell
@@ -87,6 +87,8 @@ class Suggesting(QObject):
         self._stop()
         self._left = to_label(project.images, project.status)
         random.Random(0).shuffle(self._left)  # the first few are a sample of all
+        if self._left:
+            self._left += labelled(project.images, project.status)  # nothing like them is new
         self._rest.start(rest)
 
     def _stop(self) -> None:
