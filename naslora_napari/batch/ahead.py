@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from queue import Empty, Full, Queue
 from typing import TypeVar
 
@@ -56,3 +57,10 @@ def ahead(items: Iterable[T], depth: int = 1) -> Generator[T, None, None]:
     finally:
         over.set()
         thread.join(LONGEST_END_S)
+
+
+def grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of ``size`` items, the last one maybe shorter."""
+    stream = iter(items)
+    while group := list(islice(stream, size)):
+        yield group

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from segment_anything import SamPredictor
+from torch import Tensor
 
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer.adapter import Adapter
@@ -22,7 +24,9 @@ from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
 from naslora_trainer.seed_head import MAPS, SeedHead, head_of, probabilities
 
+from .ahead import grouped
 from .automask import segment_image
+from .filling import batch_for
 from .masks import AutoMasks, Mask, Upscaling, best_first, paint
 from .sources import Parts
 from .tiling import LARGER, stitched
@@ -31,6 +35,26 @@ from .tiling import LARGER, stitched
 BATCH = 16
 #: What an adapter can have learned from, in pixels; its file may be a stranger's.
 SMALLEST_SEEN, LARGEST_SEEN = 32, 100_000
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An image that was encoded.
+
+    Attributes
+    ----------
+    features : Tensor
+        (1, 256, h, w): its embedding.
+    maps : ndarray
+        (3 + K, h, w) float: what the head says of it.
+    shape, input_size : (int, int)
+        Rows and columns, of the image and of what the encoder saw.
+    """
+
+    features: Tensor
+    maps: np.ndarray
+    shape: tuple[int, int]
+    input_size: tuple[int, int]
 
 
 class Segmenter:
@@ -63,6 +87,8 @@ class Segmenter:
         larger are segmented in tiles of that size.
     classes : tuple of str
         What it tells apart; their numbers begin at 1.
+    batch : int
+        So many images or tiles are encoded at once.
 
     Raises
     ------
@@ -87,6 +113,7 @@ class Segmenter:
         self.seen_px = seen_px_of(chosen)
         self.one_object = chosen is not None and chosen.meta.report.get("one_object") is True
         self.precision = pick_precision(self.sam.device.type, precision)
+        self.batch = batch_for(self.sam)
         self._predictor = SamPredictor(self.sam)
 
     @property
@@ -106,27 +133,52 @@ class Segmenter:
             Take the objects as the head outlines them, without asking the mask decoder. Without a head this is not
             looked at.
         """
-        head = self._head
-        if head and self.seen_px and not self.one_object and max(rgb.shape[:2]) > LARGER * self.seen_px:
-            return stitched(rgb, self.seen_px, lambda part: self._whole(head, part, quick))
-        whole = rgb[:, :]
-        return (
-            self._whole(head, whole, quick)
-            if head
-            else segment_image(self.sam, self.learned, whole, precision=self.precision)
-        )
+        return next(self.segment_each([rgb], quick))
 
-    def _whole(self, head: SeedHead, rgb: np.ndarray, quick: bool) -> AutoMasks:
-        """Find all objects of an image that the encoder sees as a whole."""
-        maps = self._maps(head, rgb)
+    def segment_each(self, images: Iterable[np.ndarray | Parts], quick: bool = False) -> Iterator[AutoMasks]:
+        """Yield the objects of each image; :attr:`batch` of them, or of the tiles of a large one, are encoded at once.
+
+        The parameters are those of :meth:`segment`.
+        """
+        head = self._head
+        for group in grouped(images, self.batch):
+            if head is None:
+                yield from (segment_image(self.sam, self.learned, rgb[:, :], precision=self.precision) for rgb in group)
+                continue
+            whole = iter(self._wholes(head, [rgb[:, :] for rgb in group if not self._in_tiles(rgb)], quick))
+            for rgb in group:
+                yield self._stitched(head, rgb, quick) if self._in_tiles(rgb) else next(whole)
+
+    def _in_tiles(self, rgb: np.ndarray | Parts) -> bool:
+        """Return whether an image is so much larger than what was learned from that it is seen in tiles."""
+        return bool(self.seen_px) and not self.one_object and max(rgb.shape[:2]) > LARGER * self.seen_px
+
+    def _stitched(self, head: SeedHead, rgb: np.ndarray | Parts, quick: bool) -> AutoMasks:
+        """Find all objects of an image in tiles."""
+
+        def each(tiles: Iterable[np.ndarray]) -> Iterator[AutoMasks]:
+            for group in grouped(tiles, self.batch):
+                yield from self._wholes(head, group, quick)
+
+        return stitched(rgb, self.seen_px, each)
+
+    def _wholes(self, head: SeedHead, images: Sequence[np.ndarray], quick: bool) -> list[AutoMasks]:
+        """Find all objects of images that the encoder sees as a whole, all at once."""
+        return [self._objects(seen, quick) for seen in self._seen(head, images)] if images else []
+
+    def _objects(self, seen: _Seen, quick: bool) -> AutoMasks:
+        """Return the objects of an image that was encoded."""
+        maps, shape, predictor = seen.maps, seen.shape, self._predictor
+        predictor.features, predictor.input_size, predictor.original_size = seen.features, seen.input_size, shape
+        predictor.is_image_set = True
         if self.one_object:
-            return self._with_classes(self._one(maps, rgb.shape[:2], quick), maps)
-        found = _enlarged(find_instances(maps), rgb.shape[:2])
+            return self._with_classes(self._one(maps, shape, quick), maps)
+        found = _enlarged(find_instances(maps), shape)
         if quick:
             objects = best_first(found.labels, found.confidence)
         else:
             masks, quality = self._asked(found)
-            objects = paint(masks, quality, rgb.shape, largest_share=1.0)
+            objects = paint(masks, quality, shape, largest_share=1.0)
         return self._with_classes(objects, maps)
 
     def _with_classes(self, found: AutoMasks, maps: np.ndarray) -> AutoMasks:
@@ -136,16 +188,23 @@ class Segmenter:
         return replace(found, classes=classes_of(found.labels, maps[MAPS:], len(found.confidence)))
 
     @torch.no_grad()
-    def _maps(self, head: SeedHead, rgb: np.ndarray) -> np.ndarray:
-        """Encode an image and return what the head says of it, (3 + K, h, w) float."""
-        resized = self._predictor.transform.apply_image(rgb)
-        pixels = torch.as_tensor(resized, device=self.sam.device).permute(2, 0, 1).contiguous()[None]
+    def _seen(self, head: SeedHead, images: Sequence[np.ndarray]) -> list[_Seen]:
+        """Encode images at once and return what encoder and head say of each."""
+        resized = [self._predictor.transform.apply_image(rgb) for rgb in images]
+        pixels = [torch.as_tensor(part, device=self.sam.device).permute(2, 0, 1).contiguous()[None] for part in resized]
+        pictures = torch.cat([self.sam.preprocess(part) for part in pixels])
         with autocast(self.sam.device.type, self.precision):
-            self._predictor.set_torch_image(pixels, rgb.shape[:2])
-        self._predictor.features = self._predictor.features.float()
-        maps = probabilities(head(self._predictor.features, self.sam.preprocess(pixels)))[0].cpu().numpy()
-        height, width = frame_shape(rgb.shape[:2], self.sam.image_encoder.img_size)
-        return np.asarray(maps[:, :height, :width])
+            features = self.sam.image_encoder(pictures)
+        features = features.float()
+        maps = probabilities(head(features, pictures)).cpu().numpy()
+        found = []
+        for number, rgb in enumerate(images):
+            shape = (rgb.shape[0], rgb.shape[1])
+            height, width = frame_shape(shape, self.sam.image_encoder.img_size)
+            input_size = (resized[number].shape[0], resized[number].shape[1])
+            own = np.ascontiguousarray(maps[number, :, :height, :width])
+            found.append(_Seen(features[number : number + 1], own, shape, input_size))
+        return found
 
     @torch.no_grad()
     def _one(self, maps: np.ndarray, shape: tuple[int, int], quick: bool) -> AutoMasks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .masks import AutoMasks
 
 Row = dict[str, Any]
-Segment = Callable[[np.ndarray], "AutoMasks"]
+SegmentEach = Callable[[Iterable[np.ndarray]], "Iterable[AutoMasks]"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def open_stack(path: Path) -> Opened | None:
     return opened if opened is not None and opened.axes else None
 
 
-def segment_stack(name: str, path: Path, stack: Opened, segment: Segment, wanted: Wanted) -> StackResult:
+def segment_stack(name: str, path: Path, stack: Opened, segment_each: SegmentEach, wanted: Wanted) -> StackResult:
     """Segment all planes of a stack, link them along its last axis of planes, and write its files.
 
     Parameters
@@ -72,8 +72,8 @@ def segment_stack(name: str, path: Path, stack: Opened, segment: Segment, wanted
         The image, below its folder and on the disk.
     stack : Opened
         It.
-    segment : callable
-        Returns the objects of a plane (H, W, 3) uint8.
+    segment_each : callable
+        Yields the objects of each of several planes (H, W, 3) uint8.
     wanted : Wanted
         What is written.
 
@@ -87,7 +87,7 @@ def segment_stack(name: str, path: Path, stack: Opened, segment: Segment, wanted
     side, linker, rows = pixel_size(path), Linker(), []
     wanted.labels_of(name).parent.mkdir(parents=True, exist_ok=True)
     with _Spool(wanted.labels_of(name).parent, stack.size) as labels:
-        planes = ahead(_segmented(path, stack, segment))
+        planes = ahead(_segmented(path, stack, segment_each))
         try:
             for plane in planes:
                 if plane.index[-1] == 0:
@@ -113,10 +113,10 @@ def _has_many_axes(path: Path) -> bool:
         return False
 
 
-def _segmented(path: Path, stack: Opened, segment: Segment) -> Iterator[_Plane]:
-    for index in np.ndindex(*stack.planes):
-        values = np.asarray(stack.levels[0][index].compute(scheduler="synchronous"))
-        yield _Plane(index, values, segment(plane_of(path, stack, index).whole()))
+def _segmented(path: Path, stack: Opened, segment_each: SegmentEach) -> Iterator[_Plane]:
+    seen = (plane_of(path, stack, index).whole() for index in np.ndindex(*stack.planes))
+    for index, found in zip(np.ndindex(*stack.planes), segment_each(seen), strict=True):
+        yield _Plane(index, np.asarray(stack.levels[0][index].compute(scheduler="synchronous")), found)
 
 
 def _rows(name: str, plane: _Plane, number: np.ndarray, side: tuple[float, float] | None, wanted: Wanted) -> list[Row]:

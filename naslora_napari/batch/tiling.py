@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -52,7 +52,9 @@ def _spans(length: int, side: int) -> list[tuple[slice, float, float]]:
     return [(slice(s, s + side), edges[i], edges[i + 1]) for i, s in enumerate(starts)]
 
 
-def stitched(rgb: np.ndarray | Parts, side: int, segment: Callable[[np.ndarray], AutoMasks]) -> AutoMasks:
+def stitched(
+    rgb: np.ndarray | Parts, side: int, segment_each: Callable[[Iterable[np.ndarray]], Iterable[AutoMasks]]
+) -> AutoMasks:
     """Segment an image in tiles.
 
     An object is taken from the tile in whose core its middle lies. Of one that two tiles find, the first is kept.
@@ -63,14 +65,14 @@ def stitched(rgb: np.ndarray | Parts, side: int, segment: Callable[[np.ndarray],
         ``(H, W, 3)`` uint8.
     side : int
         Of a tile, in pixels.
-    segment : callable
-        Segments one tile.
+    segment_each : callable
+        Segments tiles, as many at once as it likes.
     """
     labels = np.zeros(rgb.shape[:2], np.int32)
     confidence: list[float] = []
     classes: list[int] = []
-    for tile in tiles_of(rgb.shape, side):
-        found = segment(rgb[tile.window])
+    tiles = tiles_of(rgb.shape, side)
+    for tile, found in zip(tiles, segment_each(rgb[tile.window] for tile in tiles), strict=True):
         part = labels[tile.window]
         for number, box in enumerate(ndimage.find_objects(found.labels), start=1):
             if box is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from naslora_trainer.errors import NotSavedError, UserError
 from naslora_trainer.pixel_size import pixel_size
 
-from .ahead import ahead
+from .ahead import ahead, grouped
 from .ledger import Entry
 from .measure import measure, summarise
 from .results import Wanted, write_files
@@ -118,6 +118,17 @@ class Model:
         """What the model tells apart; their numbers begin at 1."""
         return () if self.adapter is None else self.adapter.meta.classes
 
+    @property
+    def batch(self) -> int:
+        """How many images are encoded at once, once it is loaded."""
+        return 1 if self._loaded is None else self._loaded.batch
+
+    def segment_each(self, images: Iterable[Any]) -> Iterator[AutoMasks]:
+        """Yield what :meth:`segment` returns, of several images."""
+        if self._loaded is None or self.batch == 1:
+            return (self.segment(rgb) for rgb in images)
+        return self._loaded.segment_each(images)
+
     def segment(self, rgb: Any) -> AutoMasks:
         """Return the objects of an image (H, W, 3) uint8, as an array or in parts."""
         loaded = self.load()._loaded
@@ -167,12 +178,13 @@ def in_threads(tasks: Iterable[Task], model: Model, wanted: Wanted) -> Generator
 
     def segmented(items: Generator[_Item]) -> Generator[_Item]:
         try:
-            for item in items:
-                yield item.do(lambda item: _segment(item, model, wanted))
+            for group in grouped(items, model.batch):
+                _segment_together(group, model)
+                yield from (item.do(lambda item: _segment(item, model, wanted)) for item in group)
         finally:
             items.close()
 
-    items = ahead(segmented(ahead(read())))
+    items = ahead(segmented(ahead(read(), model.batch)))
     try:
         for item in items:
             yield _finish(item, wanted)
@@ -192,12 +204,27 @@ def _read(item: _Item) -> None:
         item.source = open_source(item.task.path)
 
 
+def _segment_together(group: list[_Item], model: Model) -> None:
+    """Segment images at once; where that fails each is segmented alone, which says what is wrong with which."""
+    plain = [(item, item.source) for item in group if item.source is not None and not item.error]
+    if len(plain) < 2:
+        return
+    try:
+        found = list(model.segment_each(source.rgb for _, source in plain))
+    except Exception as error:
+        log.info("%d images are segmented one by one: %s", len(plain), error)
+        return
+    for (item, _), objects in zip(plain, found, strict=True):
+        item.found = objects
+
+
 def _segment(item: _Item, model: Model, wanted: Wanted) -> None:
     if item.planes is not None:  # which is written plane by plane as well
-        item.stack = segment_stack(item.task.name, item.task.path, item.planes, model.segment, wanted)
+        item.stack = segment_stack(item.task.name, item.task.path, item.planes, model.segment_each, wanted)
         return
-    assert item.source is not None
-    item.found = model.segment(item.source.rgb)
+    if item.found is None:
+        assert item.source is not None
+        item.found = model.segment(item.source.rgb)
 
 
 def _finish(item: _Item, wanted: Wanted) -> Outcome:

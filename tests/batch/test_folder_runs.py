@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,26 @@ def test_label_images_can_be_ome_zarr(tmp_path: Path) -> None:
     chunk.unlink()
     assert segment_folder(folder, out, resume=True, **options).objects == 4 and len(SEEN) == 1
     assert chunk.is_file() and sorted(path.name for path in out.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_images_that_are_segmented_at_once_are_all_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    """As on a GPU: three of them together; where that fails, one by one."""
+    sizes: list[int] = []
+
+    def each(self: Model, images: Iterable[np.ndarray]) -> Iterator[AutoMasks]:
+        found = [self.segment(rgb) for rgb in images]
+        sizes.append(len(found))
+        if broken:
+            raise RuntimeError("out of memory")
+        return iter(found)
+
+    monkeypatch.setattr(Model, "batch", 3)
+    monkeypatch.setattr(Model, "segment_each", each)
+    (folder / "broken.png").write_bytes(b"nonsense")
+    report = segment_folder(folder, tmp_path / "out", recursive=True)
+    assert (report.images, report.objects) == (5, 15) and [name for name, _ in report.failed] == ["broken.png"]
+    assert sizes == [2, 3] and len(SEEN) == 5 + 5 * broken
+    assert [row["objects"] for row in rows(tmp_path / "out", "summary.csv") if row["status"] == "done"] == list("12345")

@@ -87,7 +87,7 @@ def test_memory_is_that_of_the_labels_and_the_results_are_the_same(tmp_path: Pat
     wanted = Wanted(tmp_path / "out")
 
     def segment(rgb: np.ndarray | Parts, values: object) -> list[dict[str, object]]:
-        found = tiling.stitched(rgb, 256, threshold)
+        found = tiling.stitched(rgb, 256, lambda tiles: map(threshold, tiles))
         rows = measure.measure("large.tif", values, found.labels, found.confidence)
         write_files(wanted, "large.tif", rgb, found.labels)
         return rows

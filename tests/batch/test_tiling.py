@@ -44,7 +44,7 @@ def test_objects_smaller_than_the_overlap_have_no_seams(seed: int, side: int) ->
         grown = rgb[max(0, row - 1) : row + high + 1, max(0, col - 1) : col + wide + 1]
         if not grown.any():
             rgb[row : row + high, col : col + wide] = 255
-    whole, tiled = perfect(rgb).labels, stitched(rgb, side, perfect)
+    whole, tiled = perfect(rgb).labels, stitched(rgb, side, lambda tiles: map(perfect, tiles))
     pairs = set(zip(whole.ravel().tolist(), tiled.labels.ravel().tolist(), strict=True))
     assert len(pairs) == len(np.unique(whole)) == len(np.unique(tiled.labels)) == len(tiled.confidence) + 1
 
@@ -56,5 +56,5 @@ def test_a_tile_is_no_larger_than_asked() -> None:
         seen.append(rgb.shape)
         return perfect(rgb)
 
-    stitched(np.zeros((300, 90, 3), np.uint8), 100, segment)
+    stitched(np.zeros((300, 90, 3), np.uint8), 100, lambda tiles: map(segment, tiles))
     assert set(seen) == {(100, 90, 3)} and len(seen) == 4
