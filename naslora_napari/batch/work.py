@@ -15,7 +15,7 @@ from .ahead import ahead, grouped
 from .ledger import Entry
 from .measure import measure, summarise
 from .results import Wanted, write_files
-from .sources import Source, open_source
+from .sources import Parts, Source, open_source
 from .stacks import StackResult, open_stack, segment_stack
 
 if TYPE_CHECKING:
@@ -205,8 +205,12 @@ def _read(item: _Item) -> None:
 
 
 def _segment_together(group: list[_Item], model: Model) -> None:
-    """Segment images at once; where that fails each is segmented alone, which says what is wrong with which."""
-    plain = [(item, item.source) for item in group if item.source is not None and not item.error]
+    """Segment images at once; where that fails each is segmented alone, which says what is wrong with which.
+
+    A large one is left alone: its tiles fill a batch, and the labels of several would fill the memory.
+    """
+    sources = [(item, item.source) for item in group if item.source is not None and not item.error]
+    plain = [(item, source) for item, source in sources if not isinstance(source.rgb, Parts)]
     if len(plain) < 2:
         return
     try:
