@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +19,12 @@ from ..store.automatic import taken_in
 from ..store.records import ObjectInfo, now
 from .doubt import DOUBTFUL, Limits, Quantity, doubts, image_doubts
 from .found import FoundRun
+from .table import Row, Table
 
 log = logging.getLogger("naslora_napari")
 
-FILE, VERSION = "review.json", 1
+FILE, TABLE, VERSION = "review.json", "review.csv", 1
+COLUMNS = ("image", "objects", "failing", "passes", "doubt", "seen")
 #: A larger file is none of ours, in bytes.
 LARGEST_FILE = 2**26
 State = Literal["", "opened", "accepted"]
@@ -31,8 +34,8 @@ Kind = Literal["all", "failing", "new"]
 class Review:
     """The images of a run in the order of doubt, with the person's limits and what they have seen.
 
-    Both are kept beside the results, in ``review.json``. What was seen counts for one project, until the image is
-    segmented anew.
+    Both are kept beside the results, in ``review.json``, and what passes in ``review.csv``. What was seen counts for
+    one project, until the image is segmented anew.
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ class Review:
         return list(self.order)
 
     def save(self) -> None:
-        """Keep limits and what was seen beside the results.
+        """Keep limits and what was seen beside the results, with a table of what passes.
 
         Raises
         ------
@@ -118,6 +121,19 @@ class Review:
         """
         seen = {name: list(what) for name, what in list(self._seen.items())}
         write_json(self._file, {"naslora_review": VERSION, "limits": self.limits.to_json(), "seen": seen})
+        Table(self.run.wanted.out / TABLE, COLUMNS).replace(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        for image, name in enumerate(self.run.names):
+            state, _, edition = self._seen.get(name, ("", "", ""))
+            yield {
+                "image": name,
+                "objects": int(self.run.counts[image]),
+                "failing": self.failing_in(image),
+                "passes": int(not self.failing_images[image]),
+                "doubt": float(self.image_doubts[image]),
+                "seen": state if edition == self.run.editions[image] else "",
+            }
 
     @property
     def _file(self) -> Path:

@@ -102,6 +102,7 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     QTest.keyClick(gallery.tiles, Qt.Key.Key_Return)
     window.until(lambda: session.name == "plate_00")
     window.settle()
-    session.accept_automatic()
-    dock.canvas.flush()
+    window.press(Qt.Key.Key_I)
+    status = Project.open(project.path).annotation("plate_00").status
+    assert status.marks.complete and status.waiting == 0 and status.objects > 0, "what is complete is accepted"
     assert not outlines.visible and outlines.data is dock.canvas.layers["Objects"].data, "nothing waits"

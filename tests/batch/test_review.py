@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from naslora_napari.batch.doubt import Limits, doubts, image_doubts
 from naslora_napari.batch.found import FoundObjects, FoundRun, read_run
 from naslora_napari.batch.ledger import LEDGER, Ledger
-from naslora_napari.batch.measure import COLUMNS, measure
+from naslora_napari.batch.measure import COLUMNS as MEASURED
+from naslora_napari.batch.measure import measure
 from naslora_napari.batch.results import Wanted
-from naslora_napari.batch.review import FILE, Review, take_in
+from naslora_napari.batch.review import COLUMNS, FILE, Review, take_in
 from naslora_napari.batch.review_pictures import SIDE, small_picture
 from naslora_napari.batch.table import Table
 from naslora_napari.store import Project
@@ -40,7 +41,7 @@ def squares(sides: list[int]) -> np.ndarray:
 def write_run(folder: Path, out: Path, found: dict[str, tuple[np.ndarray, list[float]]], adapter: str = "mine") -> None:
     """Write the results of a run as the run itself does: label images, table, ledger."""
     settings = {"base": "b", "adapter": adapter, "format": "tiff", "extras": []}
-    ledger, table = Ledger(out / LEDGER, settings, str(folder)), Table(out / "measurements.csv", COLUMNS)
+    ledger, table = Ledger(out / LEDGER, settings, str(folder)), Table(out / "measurements.csv", MEASURED)
     out.mkdir(exist_ok=True)
     ledger.start()
     table.start()
@@ -85,6 +86,9 @@ def test_limits_say_what_passes_and_are_kept(folder: Path) -> None:
     review.limit(Limits().but("confidence", 0.5, np.inf).but("count", 1, np.inf).but("area", 900, 0))
     review.note(review.order[0], "p", "opened")
     review.save()
+    table = {row["image"]: row for row in Table(out / "review.csv", COLUMNS).rows()}
+    assert {name for name, row in table.items() if row["passes"] == "0"} == {"unsure.png", "empty.png"}
+    assert table["unsure.png"]["failing"] == "1" and table["unsure.png"]["seen"] == "opened"
     review = Review(read_run(out))
     assert review.limits == Limits(area=(0, 900), confidence=(0.5, np.inf), count=(1, np.inf))
     assert {review.run.names[i] for i in review.chosen("failing", "p")} == {"unsure.png", "empty.png"}
@@ -173,8 +177,8 @@ def test_hostile_results_are_refused_or_left_out(data: st.DataObject) -> None:
         ledger.start()
         for name in data.draw(st.lists(NAMES, max_size=4)):
             ledger.add({"name": name, "objects": data.draw(JSON)})
-        rows = data.draw(st.lists(st.lists(CELLS, min_size=len(COLUMNS), max_size=len(COLUMNS)), max_size=4))
-        text = "\n".join(",".join(row) for row in [list(COLUMNS), *rows]) + "\n"
+        rows = data.draw(st.lists(st.lists(CELLS, min_size=len(MEASURED), max_size=len(MEASURED)), max_size=4))
+        text = "\n".join(",".join(row) for row in [list(MEASURED), *rows]) + "\n"
         (out / "measurements.csv").write_text(text, encoding="utf-8")
         kept: dict[str, Any] = {"naslora_review": 1, "limits": data.draw(JSON), "seen": data.draw(JSON)}
         limit = st.none() | st.integers() | st.floats()
