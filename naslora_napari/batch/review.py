@@ -12,7 +12,6 @@ import numpy as np
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_json
-from naslora_trainer.images import read_labels
 
 from ..store import Project
 from ..store.automatic import taken_in
@@ -160,6 +159,15 @@ class Review:
                 self._seen[name] = what[0], what[1], what[2]
 
 
+def _named(project: Project, path: Path, plane: tuple[int, ...]) -> str:
+    """Return the name of an image in a project, to which it is added where it is missing."""
+    names = set(project.add_images([path]))
+    for entry in project.images:
+        if entry.name in names and entry.plane == plane:
+            return entry.name
+    raise UserError(f"{path.name} has other planes than when it was segmented.", "Segment it again.")
+
+
 def _is_seen(what: Any) -> bool:
     return (
         isinstance(what, list)
@@ -181,14 +189,13 @@ def take_in(review: Review, image: int, project: Project) -> str:
         The image or its label image is missing, damaged or of another size, or the project cannot be written.
     """
     run = review.run
-    name = project.add_images([run.source(image)])[0]
+    name = _named(project, run.source(image), run.planes[image])
     if review.state(image, str(project.path)):
         return name
-    labels = read_labels(run.wanted.labels_of(run.names[image]))
+    labels = run.labels(image)
     old = project.annotation(name)
     if labels.shape != old.labels.shape:
-        sizes = " and ".join("{} x {}".format(*plane.shape) for plane in (old.labels, labels))
-        raise UserError(f"The image {name} and its result are not of the same size: {sizes}.", "Segment it again.")
+        raise UserError(f"The image {name} and its result are not of the same size.", "Segment it again.")
     doubtful, own, time = review.doubtful_in(image), run.of(image), now()
     ids = {info.name.casefold(): info.id for info in project.classes}
     first, kinds = project.classes[0].id, run.objects.kinds
