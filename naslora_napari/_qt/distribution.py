@@ -109,7 +109,7 @@ class Distribution(QWidget):
             low, high = float(values.min()), float(values.max())
             if self.quantity == "count":
                 low, high = low - 0.5, high + 0.5
-            bins = min(BINS, round(high - low)) if self.quantity == "count" else BINS
+            bins = min(BINS, round(high - low) if self.quantity == "count" else max(8, round(2 * len(values) ** 0.5)))
             spare = 0.02 * (high - low) or 0.5
             heights, self._edges = np.histogram(values, max(1, bins), (low - spare, high + spare))
         else:

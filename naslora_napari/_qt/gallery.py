@@ -21,6 +21,7 @@ from ..batch.doubt import Quantity
 from ..batch.review import Kind, Review
 from .distribution import Distribution
 from .gallery_model import HEIGHT, IMAGE, WIDTH, GalleryDelegate, GalleryModel
+from .image_model import Index
 from .widgets import Button, button, counted
 
 KINDS: dict[Kind, str] = {"all": "All", "failing": "Failing", "new": "Not looked at"}
@@ -28,10 +29,11 @@ ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class Tiles(QListView):
-    """Tiles in rows. Enter opens one; with Shift the open image is accepted first."""
+    """Tiles in rows. Enter opens one; with Shift the open image is accepted first. Escape leaves them."""
 
     opened = Signal(int)
     accepted = Signal()
+    left = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Tiles(QListView):
         self.setMinimumSize(WIDTH + 24, HEIGHT + 6)
         self.setAccessibleName("Segmented images, the most doubtful first")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys with the canvas
-        self.clicked.connect(lambda index: self.opened.emit(index.data(IMAGE)))
+        self.clicked.connect(self._click)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Open the current image with Enter, move to others with the arrows."""
@@ -55,8 +57,14 @@ class Tiles(QListView):
             self.accepted.emit()
         elif event.key() in (*ENTER, Qt.Key.Key_Space) and self.currentIndex().isValid():
             self.opened.emit(self.currentIndex().data(IMAGE))
+        elif event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
         else:
             super().keyPressEvent(event)
+
+    def _click(self, index: Index) -> None:
+        self.left.emit()  # so that the keys of the canvas work at once
+        self.opened.emit(index.data(IMAGE))
 
 
 class Gallery(QWidget):

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QFileDialog
 
 from ..batch.ledger import LEDGER
+from .driving import canvas_widget
 from .notify import report, tell, warn
 from .picture_queue import PictureQueue
 from .tasks import Tasks
@@ -65,10 +66,12 @@ class Reviewing(QObject):
         return self._tasks.busy
 
     def ask(self) -> None:
-        """Look through the last run, or else let the person choose a folder of results."""
+        """Look through the last run, or the one that is shown, or else let the person choose a folder of results."""
         out = self._dock.batching.out
         if out is not None and not self._dock.batching.running and (out / LEDGER).is_file():
             self.open(out)
+        elif self.review is not None:
+            self._show(self.review)
         else:
             self.ask_folder()
 
@@ -165,6 +168,7 @@ class Reviewing(QObject):
         self._pictures.clear()
         gallery = self._shown_gallery()
         gallery.use(review, self._project())
+        gallery.tiles.setFocus()
         if run.failed:
             tell(f"{counted(len(run.failed), 'image')} of {run.wanted.out.name} could not be segmented.")
 
@@ -176,6 +180,7 @@ class Reviewing(QObject):
             self.gallery = Gallery(self.button)
             self.gallery.opened.connect(self.open_image)
             self.gallery.folder_asked.connect(self.ask_folder)
+            self.gallery.tiles.left.connect(lambda: canvas_widget(self._dock.viewer).setFocus())
             self.gallery.limited.connect(lambda done: self._keep() if done else None)
             self.gallery.model.picture_wanted.connect(self._want)
         place = self.gallery.parent()

@@ -7,18 +7,23 @@ import json
 import math
 import os
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
+from naslora_trainer.decode import ZARR_SUFFIX
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import LARGEST_LABEL
+from naslora_trainer.images import LARGEST_LABEL, read_labels, to_labels
+from naslora_trainer.pictures import open_picture
 
 from .ledger import LEDGER, Entry, read_ledger
 from .measure import COLUMNS
+from .ngff import read_ngff
 from .results import OVERLAYS, SUFFIXES, Wanted
 from .segment import TABLE
 from .table import Table
@@ -28,7 +33,7 @@ MOST_IMAGES, MOST_OBJECTS, MOST_CLASSES = 200_000, 5_000_000, 1000
 LONGEST_MODEL = 200
 #: What is added to the name of a folder for that of its results.
 RESULTS = "_segmented"
-PICKED = ("image", "label", "area", "area_um2", "confidence", "touches_border", "class")
+PICKED = ("image", "plane", "label", "area", "area_um2", "confidence", "touches_border", "class")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +83,12 @@ class FoundRun:
     model : str
         The adapter, or else the base model.
     names : tuple of str
-        Of the images that were segmented: their paths below the folder, with slashes.
+        Of the images that were segmented: their paths below the folder, with slashes, and for each plane of a stack its
+        place as well. Each plane is an image.
+    files : tuple of str
+        Paths of their files below the folder.
+    planes : tuple of tuple of int
+        Which plane of the file each one is; empty for an image that is one plane.
     editions : tuple of str
         For each what changes when it is segmented anew.
     failed : dict of str to str
@@ -91,6 +101,8 @@ class FoundRun:
     folder: Path | None
     model: str
     names: tuple[str, ...]
+    files: tuple[str, ...]
+    planes: tuple[tuple[int, ...], ...]
     editions: tuple[str, ...]
     failed: dict[str, str]
     objects: FoundObjects
@@ -116,15 +128,34 @@ class FoundRun:
         UserError
             It is not there.
         """
-        path = None if self.folder is None else self.folder / self.names[image]
+        path = None if self.folder is None else self.folder / self.files[image]
         if path is None or not path.exists():
             place = "" if self.folder is None else f" in {self.folder}"
-            raise UserError(f"The image {self.names[image]} is not there any more{place}.", "Put it back.")
+            raise UserError(f"The image {self.files[image]} is not there any more{place}.", "Put it back.")
         return path
 
     def overlay(self, image: int) -> Path:
         """Return the file of the overlay of an image; it is only there if overlays were asked for."""
-        return (self.wanted.out / OVERLAYS / self.names[image]).with_suffix(".png")
+        return (self.wanted.out / OVERLAYS / self.files[image]).with_suffix(".png")
+
+    def labels(self, image: int) -> np.ndarray:
+        """Return the labels of an image, ``(H, W)`` int32.
+
+        Raises
+        ------
+        UserError
+            They are missing or damaged.
+        """
+        path, plane = self.wanted.labels_of(self.files[image]), self.planes[image]
+        if path.suffix == ZARR_SUFFIX:
+            labels = read_ngff(path, plane=plane)
+        elif plane:
+            labels = np.asarray(open_picture(path, plane).levels[0])
+        else:
+            return read_labels(path)
+        if labels.ndim != 2:
+            raise UserError(f"{path} is not the label image of {self.files[image]}.", "Segment it again.")
+        return to_labels(labels, str(path))
 
 
 def read_run(out: Path | str, folder: Path | None = None) -> FoundRun:
@@ -146,11 +177,13 @@ def read_run(out: Path | str, folder: Path | None = None) -> FoundRun:
     settings, noted, entries = read_ledger(out / LEDGER)
     done: dict[str, Entry] = {}
     failed: dict[str, str] = {}
+    count = 0
     for entry in entries:
         name = entry["name"]
         if not _is_below(name):
             continue
-        if len(done) + len(failed) >= MOST_IMAGES:
+        count += 1 if "error" in entry else math.prod(_sizes(entry))
+        if count > MOST_IMAGES:
             raise UserError(f"{out} has results of more than {MOST_IMAGES} images.", "Segment them in several folders.")
         done.pop(name, None), failed.pop(name, None)
         if "error" in entry:
@@ -159,15 +192,19 @@ def read_run(out: Path | str, folder: Path | None = None) -> FoundRun:
             done[name] = entry
     if not done:
         raise UserError(f"No image in {out} was segmented.", "Look in its summary.csv for the reason.")
-    names = tuple(done)
+    units = [(name, plane) for name, entry in done.items() for plane in _planes(entry)]
+    editions = {name: _edition(settings, entry) for name, entry in done.items()}
+    rows = {(name, ",".join(map(str, plane))): number for number, (name, plane) in enumerate(units)}
     return FoundRun(
         Wanted(out, next((format for format in SUFFIXES if format == settings.get("format")), "tiff")),
-        _where(names[0], folder, Path(noted) if noted else None, out),
+        _where(units[0][0], folder, Path(noted) if noted else None, out),
         str(settings.get("adapter") or settings.get("base") or "")[:LONGEST_MODEL],
-        names,
-        tuple(_edition(settings, done[name]) for name in names),
+        tuple(f"{name} {plane}".rstrip() for name, plane in rows),
+        tuple(name for name, _ in units),
+        tuple(plane for _, plane in units),
+        tuple(editions[name] for name, _ in units),
         failed,
-        _objects(Table(out / TABLE, COLUMNS), {name: number for number, name in enumerate(names)}),
+        _objects(Table(out / TABLE, COLUMNS), rows),
     )
 
 
@@ -180,6 +217,17 @@ def _is_below(name: str) -> bool:
     windows, parts = PureWindowsPath(name), PurePosixPath(name).parts
     plain = "\0" not in name and "\\" not in name and not (windows.drive or windows.root)
     return plain and len(parts) > 0 and ".." not in parts
+
+
+def _sizes(entry: Entry) -> list[int]:
+    """Return how many planes a stack has along each axis; nothing for an image that is one plane."""
+    sizes = entry.get("planes", [])
+    sound = isinstance(sizes, list) and len(sizes) < 4 and all(type(size) is int and size > 0 for size in sizes)
+    return sizes if sound else []
+
+
+def _planes(entry: Entry) -> Iterator[tuple[int, ...]]:
+    return product(*map(range, _sizes(entry)))
 
 
 def _where(name: str, *folders: Path | None) -> Path | None:
@@ -198,12 +246,12 @@ def _edition(settings: dict[str, Any], entry: Entry) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
-def _objects(table: Table, images: dict[str, int]) -> FoundObjects:
+def _objects(table: Table, images: dict[tuple[str, str], int]) -> FoundObjects:
     """Read the table of objects; rows that cannot be, and those of other images, are left out."""
     whole, real, kinds = (array("i") for _ in range(4)), (array("d") for _ in range(3)), {"": 0}
     (image, label, border, kind), (area, physical, confidence) = whole, real
-    for name, number, pixels, square_um, sure, edge, of_class in table.picked(*PICKED):
-        if name not in images or not number.isascii() or not number.isdigit() or len(number) > 10:
+    for name, plane, number, pixels, square_um, sure, edge, of_class in table.picked(*PICKED):
+        if (name, plane) not in images or not number.isascii() or not number.isdigit() or len(number) > 10:
             continue
         size = _positive(pixels)
         if not 1 <= int(number) <= LARGEST_LABEL or math.isnan(size):
@@ -212,7 +260,7 @@ def _objects(table: Table, images: dict[str, int]) -> FoundObjects:
             raise UserError(f"{table.path} has more than {MOST_OBJECTS} objects.", "Segment fewer images at a time.")
         if of_class not in kinds and len(kinds) < MOST_CLASSES:
             kinds[of_class] = len(kinds)
-        image.append(images[name])
+        image.append(images[name, plane])
         label.append(int(number))
         border.append(edge == "1")
         kind.append(kinds.get(of_class, 0))

@@ -108,19 +108,19 @@ def write_ngff(folder: Path, layout: Layout, layers: Sequence[Layer]) -> None:
         _write(group, layout, layer)
 
 
-def read_ngff(folder: Path, name: str = OBJECTS) -> np.ndarray:
-    """Return a label image that :func:`write_ngff` has written.
+def read_ngff(folder: Path, name: str = OBJECTS, plane: tuple[int, ...] = ()) -> np.ndarray:
+    """Return a label image that :func:`write_ngff` has written, or one of its planes.
 
     Raises
     ------
     UserError
-        It cannot be read.
+        It cannot be read, or there is no such plane.
     """
     import zarr
 
     try:
         found = zarr.open_array(folder / "labels" / name / "0", mode="r")
-        return np.asarray(found[...])
+        return np.asarray(found[plane or ...])
     except Exception as error:  # zarr raises nearly everything on damaged folders
         raise UserError(f"{folder} could not be read as labels.", "Segment the image again.") from error
 

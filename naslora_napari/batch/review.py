@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +12,18 @@ import numpy as np
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import write_json
-from naslora_trainer.images import read_labels
 
 from ..store import Project
 from ..store.automatic import taken_in
 from ..store.records import ObjectInfo, now
 from .doubt import DOUBTFUL, Limits, Quantity, doubts, image_doubts
 from .found import FoundRun
+from .table import Row, Table
 
 log = logging.getLogger("naslora_napari")
 
-FILE, VERSION = "review.json", 1
+FILE, TABLE, VERSION = "review.json", "review.csv", 1
+COLUMNS = ("image", "objects", "failing", "passes", "doubt", "seen")
 #: A larger file is none of ours, in bytes.
 LARGEST_FILE = 2**26
 State = Literal["", "opened", "accepted"]
@@ -31,8 +33,8 @@ Kind = Literal["all", "failing", "new"]
 class Review:
     """The images of a run in the order of doubt, with the person's limits and what they have seen.
 
-    Both are kept beside the results, in ``review.json``. What was seen counts for one project, until the image is
-    segmented anew.
+    Both are kept beside the results, in ``review.json``, and what passes in ``review.csv``. What was seen counts for
+    one project, until the image is segmented anew.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ class Review:
         return list(self.order)
 
     def save(self) -> None:
-        """Keep limits and what was seen beside the results.
+        """Keep limits and what was seen beside the results, with a table of what passes.
 
         Raises
         ------
@@ -118,6 +120,19 @@ class Review:
         """
         seen = {name: list(what) for name, what in list(self._seen.items())}
         write_json(self._file, {"naslora_review": VERSION, "limits": self.limits.to_json(), "seen": seen})
+        Table(self.run.wanted.out / TABLE, COLUMNS).replace(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        for image, name in enumerate(self.run.names):
+            state, _, edition = self._seen.get(name, ("", "", ""))
+            yield {
+                "image": name,
+                "objects": int(self.run.counts[image]),
+                "failing": self.failing_in(image),
+                "passes": int(not self.failing_images[image]),
+                "doubt": float(self.image_doubts[image]),
+                "seen": state if edition == self.run.editions[image] else "",
+            }
 
     @property
     def _file(self) -> Path:
@@ -144,6 +159,15 @@ class Review:
                 self._seen[name] = what[0], what[1], what[2]
 
 
+def _named(project: Project, path: Path, plane: tuple[int, ...]) -> str:
+    """Return the name of an image in a project, to which it is added where it is missing."""
+    names = set(project.add_images([path]))
+    for entry in project.images:
+        if entry.name in names and entry.plane == plane:
+            return entry.name
+    raise UserError(f"{path.name} has other planes than when it was segmented.", "Segment it again.")
+
+
 def _is_seen(what: Any) -> bool:
     return (
         isinstance(what, list)
@@ -165,14 +189,13 @@ def take_in(review: Review, image: int, project: Project) -> str:
         The image or its label image is missing, damaged or of another size, or the project cannot be written.
     """
     run = review.run
-    name = project.add_images([run.source(image)])[0]
+    name = _named(project, run.source(image), run.planes[image])
     if review.state(image, str(project.path)):
         return name
-    labels = read_labels(run.wanted.labels_of(run.names[image]))
+    labels = run.labels(image)
     old = project.annotation(name)
     if labels.shape != old.labels.shape:
-        sizes = " and ".join("{} x {}".format(*plane.shape) for plane in (old.labels, labels))
-        raise UserError(f"The image {name} and its result are not of the same size: {sizes}.", "Segment it again.")
+        raise UserError(f"The image {name} and its result are not of the same size.", "Segment it again.")
     doubtful, own, time = review.doubtful_in(image), run.of(image), now()
     ids = {info.name.casefold(): info.id for info in project.classes}
     first, kinds = project.classes[0].id, run.objects.kinds

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import read_image, read_labels
+from naslora_trainer.images import read_image
 from naslora_trainer.pictures import open_picture
 
 from .found import FoundRun
@@ -26,14 +26,13 @@ def small_picture(run: FoundRun, image: int) -> np.ndarray:
     UserError
         They are missing, damaged, or not of the same size.
     """
-    path = run.overlay(image)
-    if path.is_file():
+    path, plane = run.overlay(image), run.planes[image]
+    if path.is_file() and not plane:
         pixels = read_image(path)
         if pixels.ndim != 3:
             raise UserError(f"{path} is not an overlay.")
         return _shrunk(pixels[..., :3])
-    picture = open_picture(run.source(image))
-    labels = read_labels(run.wanted.labels_of(run.names[image]))
+    picture, labels = open_picture(run.source(image), plane), run.labels(image)
     height, width = picture.shape
     if labels.shape != picture.shape:
         raise UserError(f"{run.names[image]} and its result are not of the same size.", "Segment it again.")

@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from naslora_napari._qt import driving
 from naslora_napari._qt.gallery import Gallery
 from naslora_napari._qt.waiting_layer import NAME
 from naslora_napari.batch.review import FILE, Review
@@ -52,7 +53,9 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     assert names == ["02.png", "05.png", "00.png"] and gallery.tiles.isVisible()
     first, second, last = gallery.model.images
 
+    assert gallery.tiles.hasFocus()
     click(window, gallery, first)
+    assert driving.canvas_widget(window.viewer).hasFocus(), "the keys of the canvas work at once"
     found = len(session.objects)
     assert session.name == "plate_02" and found == len(np.unique(truth("02"))) - 1
     assert project.status("plate_02").waiting == found and project.summary().objects == 0
@@ -102,6 +105,7 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     QTest.keyClick(gallery.tiles, Qt.Key.Key_Return)
     window.until(lambda: session.name == "plate_00")
     window.settle()
-    session.accept_automatic()
-    dock.canvas.flush()
+    window.press(Qt.Key.Key_I)
+    status = Project.open(project.path).annotation("plate_00").status
+    assert status.marks.complete and status.waiting == 0 and status.objects > 0, "what is complete is accepted"
     assert not outlines.visible and outlines.data is dock.canvas.layers["Objects"].data, "nothing waits"

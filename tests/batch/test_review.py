@@ -14,15 +14,20 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.measure import label
 
+from naslora_napari.batch import segment_folder
 from naslora_napari.batch.doubt import Limits, doubts, image_doubts
 from naslora_napari.batch.found import FoundObjects, FoundRun, read_run
 from naslora_napari.batch.ledger import LEDGER, Ledger
-from naslora_napari.batch.measure import COLUMNS, measure
+from naslora_napari.batch.masks import AutoMasks
+from naslora_napari.batch.measure import COLUMNS as MEASURED
+from naslora_napari.batch.measure import measure
 from naslora_napari.batch.results import Wanted
-from naslora_napari.batch.review import FILE, Review, take_in
+from naslora_napari.batch.review import COLUMNS, FILE, Review, take_in
 from naslora_napari.batch.review_pictures import SIDE, small_picture
 from naslora_napari.batch.table import Table
+from naslora_napari.batch.work import Model
 from naslora_napari.store import Project
 from naslora_napari.store.automatic import acceptance
 from naslora_trainer.errors import UserError
@@ -40,7 +45,7 @@ def squares(sides: list[int]) -> np.ndarray:
 def write_run(folder: Path, out: Path, found: dict[str, tuple[np.ndarray, list[float]]], adapter: str = "mine") -> None:
     """Write the results of a run as the run itself does: label images, table, ledger."""
     settings = {"base": "b", "adapter": adapter, "format": "tiff", "extras": []}
-    ledger, table = Ledger(out / LEDGER, settings, str(folder)), Table(out / "measurements.csv", COLUMNS)
+    ledger, table = Ledger(out / LEDGER, settings, str(folder)), Table(out / "measurements.csv", MEASURED)
     out.mkdir(exist_ok=True)
     ledger.start()
     table.start()
@@ -85,6 +90,9 @@ def test_limits_say_what_passes_and_are_kept(folder: Path) -> None:
     review.limit(Limits().but("confidence", 0.5, np.inf).but("count", 1, np.inf).but("area", 900, 0))
     review.note(review.order[0], "p", "opened")
     review.save()
+    table = {row["image"]: row for row in Table(out / "review.csv", COLUMNS).rows()}
+    assert {name for name, row in table.items() if row["passes"] == "0"} == {"unsure.png", "empty.png"}
+    assert table["unsure.png"]["failing"] == "1" and table["unsure.png"]["seen"] == "opened"
     review = Review(read_run(out))
     assert review.limits == Limits(area=(0, 900), confidence=(0.5, np.inf), count=(1, np.inf))
     assert {review.run.names[i] for i in review.chosen("failing", "p")} == {"unsure.png", "empty.png"}
@@ -121,6 +129,31 @@ def test_what_was_found_waits_in_the_project_and_overwrites_nothing(folder: Path
         take_in(review, review.run.names.index("huge.png"), project)
 
 
+@pytest.mark.parametrize("format", ["tiff", "zarr"])
+def test_each_plane_of_a_stack_is_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    monkeypatch.setattr(Model, "load", lambda self: self)
+    monkeypatch.setattr(Model, "segment", by_threshold)
+    (tmp_path / "in").mkdir()
+    stack = np.stack([np.where(squares(sides) > 0, 200, 30) for sides in ([8, 8], [8], [])]).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "in" / "s.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    segment_folder(tmp_path / "in", tmp_path / "out", format=format)
+    review = Review(read_run(tmp_path / "out"))
+    run = review.run
+    assert run.names == ("s.tif 0", "s.tif 1", "s.tif 2") and run.counts.tolist() == [2, 1, 0]
+    project = Project.create(tmp_path / "p", [])
+    for image in (1, 0):
+        name = take_in(review, image, project)
+        found = project.annotation(name)
+        assert found.status.waiting == run.counts[image] and np.array_equal(found.labels > 0, stack[image] > 128)
+        assert small_picture(run, image).shape == (*SHAPE, 3)
+    assert len(project.images) == 3 and review.chosen("new", str(project.path)) == [2]
+
+
+def by_threshold(self: Model, rgb: np.ndarray) -> AutoMasks:
+    labels = label(rgb[..., 0] > 128).astype(np.int32)
+    return AutoMasks(labels, np.full(labels.max(), 0.5))
+
+
 def test_small_pictures_show_outlines(folder: Path) -> None:
     out = folder.with_name("in_segmented")
     run = read_run(out)
@@ -149,7 +182,7 @@ def test_doubts_are_shares_and_grow_with_what_makes_doubtful(found: list[tuple[f
     for worse in (made(areas, sure / 2, border), made(areas, sure, np.ones_like(border))):
         assert (doubts(worse) >= of_objects - 1e-12).all()
     names = tuple(map(str, range(len(found) // 3 + 1)))
-    run = FoundRun(Wanted(Path()), None, "", names, names, {}, objects)
+    run = FoundRun(Wanted(Path()), None, "", names, names, ((),) * len(names), names, {}, objects)
     of_images = image_doubts(run, of_objects)
     assert ((of_images >= 0) & (of_images <= 1)).all()
     assert all(of_images[i] >= of_objects[run.of(i)].min(initial=0) - 1e-12 for i in range(len(names)))
@@ -173,8 +206,8 @@ def test_hostile_results_are_refused_or_left_out(data: st.DataObject) -> None:
         ledger.start()
         for name in data.draw(st.lists(NAMES, max_size=4)):
             ledger.add({"name": name, "objects": data.draw(JSON)})
-        rows = data.draw(st.lists(st.lists(CELLS, min_size=len(COLUMNS), max_size=len(COLUMNS)), max_size=4))
-        text = "\n".join(",".join(row) for row in [list(COLUMNS), *rows]) + "\n"
+        rows = data.draw(st.lists(st.lists(CELLS, min_size=len(MEASURED), max_size=len(MEASURED)), max_size=4))
+        text = "\n".join(",".join(row) for row in [list(MEASURED), *rows]) + "\n"
         (out / "measurements.csv").write_text(text, encoding="utf-8")
         kept: dict[str, Any] = {"naslora_review": 1, "limits": data.draw(JSON), "seen": data.draw(JSON)}
         limit = st.none() | st.integers() | st.floats()
