@@ -22,8 +22,8 @@ class BatchPanel(Panel):
         super().__init__("4  Segment a folder")
         self.run_button = button("Segment a folder…", self.asked.emit, "Masks and measurements of every image in it")
         self.pause_button = button("Pause", self._pause, "Finish the image at hand and rest")
-        self.cancel_button = button("Cancel", self.cancelled.emit)
-        self.open_button = button("Look at the result", self.result_asked.emit)
+        self.cancel_button = button("Cancel", self.cancelled.emit, "Stop; what is finished stays")
+        self.open_button = button("Look at the result", self.result_asked.emit, "Show the first image with its masks")
         self.progress = Bar()
         self._resting, self._place = False, ""
         self.status = wrapped()
