@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from naslora_napari._qt.comparison_dialog import ComparisonDialog
+from naslora_napari._qt.dock import NasLoraDock
 from naslora_napari._qt.keys import ACTIONS
 from naslora_napari._qt.library_dialog import LibraryDialog
 from naslora_napari._qt.plan_dialog import PlanDialog
@@ -98,6 +99,7 @@ def test_every_field_has_a_name_and_a_tooltip_and_is_reached_in_the_order_of_rea
     ]
     assert not backward
     _every_button_has_its_key_or_tab(window, fields)
+    _habits_are_kept(window)
 
 
 def test_every_field_of_the_dialogs_has_a_name_and_a_tooltip_and_is_reached(qtbot: QtBot) -> None:
@@ -120,6 +122,23 @@ def _every_button_has_its_key_or_tab(window: Window, fields: list[QWidget]) -> N
     more.setFocus(Qt.FocusReason.TabFocusReason)
     window.qtbot.keyClick(more, Qt.Key.Key_Space)
     assert window.dock.train_panel.more.isVisible()
+
+
+def _habits_are_kept(window: Window) -> None:
+    """Choose something else than the default with the mouse and by keys, and open another dock."""
+    prompt, train = window.dock.prompt_panel, window.dock.train_panel
+    window.qtbot.mouseClick(prompt.hover_button, Qt.MouseButton.LeftButton)
+    for box, times in ((prompt.overlap_box, 1), (train.preset, 2)):
+        box.setFocus()
+        for _ in range(times):
+            window.qtbot.keyClick(box, Qt.Key.Key_Down)
+    window.dock.close_down()
+    dock = NasLoraDock(window.viewer)
+    window.viewer.window.add_dock_widget(dock, name="again")
+    assert not dock.prompt_panel.hover_button.isChecked() and not dock.hover.enabled
+    assert dock.prompt_panel.overlap_box.currentData() == "overwrite"
+    assert dock.train_panel.preset.currentText() == "thorough"
+    dock.close_down()
 
 
 def test_the_page_of_keys_lists_every_key() -> None:
