@@ -137,6 +137,7 @@ def nuclei(album: Album) -> None:
     hands.wait(lambda: "objects" in dock.open_panel.summary.text(), "the count of objects")
     pause(2000)  # for the small pictures
     album.panels("image-list", dock.open_panel)
+    hands.press(dock.open_panel.list_button)  # room for the panels below
     tiles = _annotate(album, outlines)
     tiles += _train(album)
     _segment(album, place / NEW_IMAGES)
@@ -195,10 +196,8 @@ def _train(album: Album) -> list[Tile]:
     hands.press(panel.start_button)
     hands.wait(lambda: bool(ended) or panel.progress.value() >= 0.6 * panel.progress.maximum() > 9, "it", TRAINING_S)
     album.panels("training", panel)
-    tiles.insert(0, Tile(album.work / "training.png", (0, 0, 1, 1), "fine-tune"))
-    album._seen().crop(hands.frame_of(panel.curve)).save(album.work / "training.png")
-    with Image.open(album.work / "training.png") as curve:
-        tiles[0] = Tile(album.work / "training.png", (0, 0, *curve.size), "fine-tune")
+    album._seen().save(album.work / "training.png")
+    tiles.insert(0, Tile(album.work / "training.png", hands.frame_of(panel.curve), "fine-tune"))
     hands.wait(lambda: bool(ended), "the end of the training", TRAINING_S)
     if not ended[0].get("swapped"):
         raise UserError(f"The training did not lead to a better model: {ended[0]}.")

@@ -26,8 +26,8 @@ class BatchPanel(Panel):
         self.run_button = button("Segment a folder…", self.asked.emit, "Masks and measurements of every image in it")
         self.review_button = button("Review…", self.review_asked.emit, REVIEW)
         self.pause_button = button("Pause", self._pause, "Finish the image at hand and rest")
-        self.cancel_button = button("Cancel", self.cancelled.emit)
-        self.open_button = button("Look at the result", self.result_asked.emit)
+        self.cancel_button = button("Cancel", self.cancelled.emit, "Stop; what is finished stays")
+        self.open_button = button("Look at the result", self.result_asked.emit, "Show the first image with its masks")
         self.progress = Bar()
         self._resting, self._place = False, ""
         self.status = wrapped()

@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from naslora_trainer.channels import NONE, Channels
 
+from .widgets import named
+
 COLOURS = ("red", "green", "blue")
 
 
@@ -26,9 +28,10 @@ class ChannelChoice(QWidget):
             label = QLabel(colour[0].upper())
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            box.setToolTip(
+            tooltip = (
                 f"The channel that people and model see in {colour}; where just one colour has a channel, it is gray"
             )
+            named(box, f"Channel seen in {colour}", tooltip)
             box.activated.connect(self._on_activated)
             row.addWidget(label)
             row.addWidget(box, 1)

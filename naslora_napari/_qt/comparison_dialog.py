@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from .train_view import picture_in
-from .widgets import wrapped
+from .widgets import named, wrapped
 
 COLUMNS = ("Base model", "In use before", "New model", "Difference")
 #: Height of a row of the table, in pixels.
@@ -84,7 +84,8 @@ def _table(validation: Mapping[str, Mapping[str, Any]]) -> QTableWidget:
     table.setVerticalHeaderLabels([KINDS[kind] for kind, _ in rows])
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    table.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    named(table, "Dice on held-out objects", "From 0 to 1: of labels that the training never saw")
     for row, (_, score) in enumerate(rows):
         before, after = score["before"], score["after"]
         change = "" if before is None or after is None else f"{after - before:+.3f}"

@@ -24,6 +24,7 @@ from .canvas import Canvas
 from .editing import Editing
 from .exchange import Exchange
 from .following import Following
+from .habits import Habits
 from .hover import Hover
 from .image_layer import load_layers
 from .keeping import Keeping
@@ -104,6 +105,7 @@ class NasLoraDock(QWidget):
         self._lay_out()
         self._connect()
         self._keys = Keys(napari_viewer, self)
+        self.habits = Habits(self)
         self.file_tasks.run(load_layers)
         self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self.failed, doing="loading the model")
         self.show_state()

@@ -27,6 +27,7 @@ class ExpertChoices(QWidget):
         super().__init__()
         defaults = FineTuneConfig.checked()
         self.method = QComboBox()
+        self.method.setToolTip("What each adapted layer gets; the method of this program is nas-lora")
         for name in get_args(Method):
             self.method.addItem(name)
             self.method.setItemData(self.method.count() - 1, METHODS[name], 3)  # Qt.ToolTipRole

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QLineEdit,
 from ..store import Project
 from ..store.listing import ImageFilter
 from .image_model import ROW, ImageDelegate, ImageModel
+from .widgets import named
 
 KINDS = {
     "": "All",
@@ -54,16 +55,20 @@ class ImageList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.search = SearchField()
+        named(self.search, "Search", "Show only images with these words in their names, folders or notes")
         self.search.setPlaceholderText("Search names, folders, notes")
         self.search.setClearButtonEnabled(True)
         self.kind = QComboBox()
-        self.kind.setToolTip("Which images are listed")
+        named(self.kind, "Which images are listed")
         self.kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.kind.setMinimumContentsLength(9)
         for kind, text in KINDS.items():
             self.kind.addItem(text, kind)
         self.model = ImageModel(self)
         self.view = QListView()
+        named(
+            self.view, "Images of the project", "Click, or Up and Down: open an image. Right click: its marks and note"
+        )
         self.view.setModel(self.model)
         self.view.setItemDelegate(ImageDelegate(self.view))
         self.view.setUniformItemSizes(True)

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from ..store.adapter_entries import AdapterEntry, compared
 from ..store.adapters import SUFFIX
 from ..store.names import safe_name
-from .widgets import button, wrapped
+from .widgets import button, named, wrapped
 
 COLUMNS = ("Trained", "Name", "Click", "Box", "State", "Learned from", "Note")
 NAME, NOTE = COLUMNS.index("Name"), COLUMNS.index("Note")
@@ -128,7 +128,7 @@ class LibraryDialog(QDialog):
 
     def _buttons(self) -> None:
         self.use_button = button("Use", self._use, "Let this model answer; the one before stays in the list")
-        self.rename_button = button("Rename", lambda: self.edit(NAME))
+        self.rename_button = button("Rename", lambda: self.edit(NAME), "Give it another name")
         self.note_button = button("Note", lambda: self.edit(NOTE), "Write something about it")
         self.base_button = button("Base model…", self.base_asked.emit, "Work with another SAM, or one of your own")
         self.export_button = button("Export…", self._export, "Save it as one file for somebody else")
@@ -151,7 +151,7 @@ class LibraryDialog(QDialog):
         table.setWordWrap(False)
         table.itemSelectionChanged.connect(self._on_selection)
         table.itemChanged.connect(self._on_edit)
-        table.setAccessibleName("Models of this project")
+        named(table, "Models of this project", "Select several to compare them; Enter or F2 edits a name or a note")
         self.details.setTextFormat(Qt.TextFormat.RichText)
         self.details.setWordWrap(True)
         self.details.setAlignment(Qt.AlignmentFlag.AlignTop)

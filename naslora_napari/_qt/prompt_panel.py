@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QComboBox, QGridLayout, QHBoxLayout, QInputDialog, QLabel
 
 from ..store.records import ClassInfo
-from .widgets import Button, Panel, button, wrapped
+from .widgets import Button, Panel, button, named, wrapped
 
 MODES = {
     "click": ("Click", "Left: on the object. Right, or Shift + left: background."),
@@ -79,14 +79,14 @@ class PromptPanel(Panel):
         self.hint = wrapped(HINTS["click"])
         self.add(self.hint)
         self.class_box = QComboBox()
-        self.class_box.setToolTip("Class of the next object")
+        named(self.class_box, "Class of the next object")
         self.class_box.activated.connect(self._on_class)
         row = QHBoxLayout()
         row.addWidget(QLabel("Class"))
         row.addWidget(self.class_box, 1)
         self.rows.addLayout(row)
         self.overlap_box = QComboBox()
-        self.overlap_box.setToolTip("What happens where a new object meets accepted ones")
+        named(self.overlap_box, "What happens where a new object meets accepted ones")
         for overlap, text in OVERLAPS.items():
             self.overlap_box.addItem(text, overlap)
         self.overlap_box.activated.connect(lambda _: self.overlap_chosen.emit(self.overlap_box.currentData()))

@@ -21,3 +21,11 @@ def setting(section: str, name: str, default: T) -> T:
         log.info("The default of %s.%s is used: %s", section, name, error)
         return default
     return found if isinstance(found, type(default)) else default
+
+
+def keep(section: str, name: str, value: object) -> None:
+    """Change a setting, which napari saves; where it cannot, that is no reason to stop anybody."""
+    try:
+        setattr(getattr(get_plugin_settings(PLUGIN), section), name, value)
+    except Exception as error:
+        log.info("%s.%s was not kept: %s", section, name, error)

@@ -11,7 +11,7 @@ from .comparison_dialog import ComparisonDialog
 from .curve import Curve
 from .expert_choices import ExpertChoices
 from .train_view import TrainView
-from .widgets import Bar, Panel, button, counted, duration, wrapped
+from .widgets import Bar, Panel, button, counted, duration, named, wrapped
 
 PRESETS = {
     "quick": "64 steps: minutes on a laptop",
@@ -20,6 +20,11 @@ PRESETS = {
 }
 #: Stages whose names say little to a person.
 STAGES = {"seeds": "learning to find objects by itself"}
+
+
+START = "Train a model on the accepted objects, in a process of its own; go on clicking meanwhile"
+BACK = "Let the model answer that was in use before; again: the newer one"
+ANYWAY = "It was not better on held-out objects, or nobody was asked yet; one click goes back"
 
 
 class TrainPanel(Panel):
@@ -36,11 +41,12 @@ class TrainPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__("3  Fine-tune")
-        self.start_button = button("Fine-tune on my labels", lambda: self.started.emit(self.preset.currentText()))
+        self.start_button = button("Fine-tune on my labels", self._start, START)
         self.cancel_button = button(
             "Cancel", self.cancelled.emit, "Stop the training; labels and model stay as they are"
         )
         self.preset = QComboBox()
+        named(self.preset, "Preset", "How long to train: quick takes minutes, thorough is for a GPU or overnight")
         self._preset_chosen = False
         self.preset.activated.connect(lambda _: self._choose_preset())
         for name, tooltip in PRESETS.items():
@@ -52,7 +58,8 @@ class TrainPanel(Panel):
         self.go_on = QCheckBox("From the model in use")
         self.where = QLineEdit()
         self.where.setPlaceholderText("this computer, or tcp://computer:8786")
-        self.where.setToolTip("The scheduler of a Dask cluster that trains in this computer's place; empty: it does so")
+        cluster = "The scheduler of a Dask cluster that trains in this computer's place; empty: it does so"
+        named(self.where, "Train on", cluster)
         self.more = QWidget()
         choices = QFormLayout(self.more)
         choices.setContentsMargins(0, 0, 0, 0)
@@ -84,8 +91,8 @@ class TrainPanel(Panel):
             "Compare…", self._compare, "The new model beside the one before: figures, and where it did worst"
         )
         self._comparison: dict[str, Any] = {}
-        self.rollback_button = button("Back to the previous model", self.rolled_back.emit)
-        self.force_button = button("Use the new model anyway", self.forced.emit)
+        self.rollback_button = button("Back to the previous model", self.rolled_back.emit, BACK)
+        self.force_button = button("Use the new model anyway", self.forced.emit, ANYWAY)
         self.add(self.view)
         self.add_row(self.rollback_button, self.compare_button, wide=0)
         self.add(self.force_button)
@@ -96,6 +103,9 @@ class TrainPanel(Panel):
         self.more.hide()
         self.show_waiting(0)
         self.show_adapter(False)
+
+    def _start(self) -> None:
+        self.started.emit(self.preset.currentText())
 
     def _fold(self) -> None:
         self.more.setVisible(self.more_button.isChecked())

@@ -42,6 +42,8 @@ class Button(QPushButton):
         self._tooltip = text
         keys = f"({' or '.join(self._keys)})" if self._keys else ""
         super().setToolTip(f"{text} {keys}".strip())
+        if not any(map(str.isalpha, self._text)):  # a sign says nothing when it is read aloud
+            self.setAccessibleName(text)
 
     def rename(self, text: str) -> None:
         """Show another text."""
@@ -104,6 +106,12 @@ def press(pressed: QPushButton) -> None:
     """Click on a button, if a person could."""
     if pressed.isEnabled() and not pressed.isHidden():
         pressed.click()
+
+
+def named(widget: QWidget, name: str, tooltip: str = "") -> None:
+    """Say what a field is: to those who point at it, and to a program that reads the window aloud."""
+    widget.setAccessibleName(name)
+    widget.setToolTip(tooltip or name)
 
 
 def button(text: str, clicked: Callable[[], object], tooltip: str = "", checkable: bool = False) -> Button:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari import Viewer
+from napari.settings import _clear_plugin_settings_cache, get_plugin_settings
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import QApplication, QMessageBox
 from naslora_napari._qt import driving
 from naslora_napari._qt.dock import NasLoraDock
 from naslora_napari._qt.planes import HOVERED, PROPOSED
+from naslora_napari._qt.settings import keep, setting
 from naslora_napari.store import Project
 from naslora_resources.samples import sample_folder
 from naslora_trainer.images import read_labels
@@ -26,6 +28,7 @@ from naslora_trainer.prompts import Prediction
 
 FIRST, SECOND = "00", "02"
 WAIT_MS = 60_000
+HABITS: dict[str, Any] = {"preview": True, "overlap": "keep", "preset": ""}
 
 
 def truth(name: str) -> np.ndarray:
@@ -120,6 +123,22 @@ class Window:
         """Return the accepted objects as a fresh program reads them from the project's files."""
         assert self.dock.project is not None
         return Project.open(self.dock.project.path).annotation(name).labels
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests leave the settings of whoever runs them alone."""
+    _clear_plugin_settings_cache()
+    get_plugin_settings(path_dir=tmp_path_factory.mktemp("settings"))
+
+
+@pytest.fixture(autouse=True)
+def no_habits(settings_elsewhere: None) -> Iterator[None]:
+    """What a test chose in the dock is not chosen in the next one."""
+    yield
+    for name, default in HABITS.items():
+        if setting("habits", name, default) != default:
+            keep("habits", name, default)
 
 
 @pytest.fixture
