@@ -18,12 +18,13 @@ PRESETS = {
     "standard": "200 steps",
     "thorough": "600 steps: for a GPU, or overnight",
 }
+BACK, FORTH = "Back to the previous model", "Undo going back"
 #: Stages whose names say little to a person.
 STAGES = {"seeds": "learning to find objects by itself"}
 
 
 START = "Train a model on the accepted objects, in a process of its own; go on clicking meanwhile"
-BACK = "Let the model answer that was in use before; again: the newer one"
+GOES_BACK = "Let the model answer that was in use before; again: the newer one"
 ANYWAY = "It was not better on held-out objects, or nobody was asked yet; one click goes back"
 
 
@@ -91,7 +92,7 @@ class TrainPanel(Panel):
             "Compare…", self._compare, "The new model beside the one before: figures, and where it did worst"
         )
         self._comparison: dict[str, Any] = {}
-        self.rollback_button = button("Back to the previous model", self.rolled_back.emit, BACK)
+        self.rollback_button = button(BACK, self.rolled_back.emit, GOES_BACK)
         self.force_button = button("Use the new model anyway", self.forced.emit, ANYWAY)
         self.add(self.view)
         self.add_row(self.rollback_button, self.compare_button, wide=0)
@@ -136,6 +137,12 @@ class TrainPanel(Panel):
         """Offer the new model, which is not in use."""
         self.force_button.rename("Use the new model" if better else "Use the new model anyway")
         self.force_button.show()
+
+    def offer_back(self, went_back: bool) -> None:
+        """Offer the model before, or, when the person has gone back, the one they came from."""
+        self.rollback_button.rename(FORTH if went_back else BACK)
+        self.rollback_button.setEnabled(True)
+        self.rollback_button.show()
 
     def show_running(self, running: bool) -> None:
         """Show or hide progress and cancel."""

@@ -64,6 +64,7 @@ class Training(QObject):
         self.project: Project | None = None
         self.adapter_path: Path | None = None
         self._previous_path: Path | None = None
+        self._went_back = False
         self._kept: Path | None = None
         self._run_dir: Path | None = None
         self._run_project: Project | None = None  # whose labels are trained on, whatever is opened meanwhile
@@ -313,8 +314,8 @@ class Training(QObject):
         def done(version: str) -> None:
             self._previous_path = self.adapter_path
             self._in_use(path)
-            self.panel.rollback_button.show()
-            self.panel.rollback_button.setEnabled(True)
+            self._went_back = False
+            self.panel.offer_back(False)
             then(version)
             self.swapped.emit()
 
@@ -328,8 +329,10 @@ class Training(QObject):
     def _rolled_back(self, version: str) -> None:
         before, self._previous_path = self._previous_path, self.adapter_path
         self._in_use(before)
-        self.panel.rollback_button.setEnabled(True)
-        tell(f"The previous model answers again ({version}).")
+        self._went_back = not self._went_back
+        self.panel.offer_back(self._went_back)
+        which = "previous model" if self._went_back else "model you came from"
+        tell(f"The {which} answers again ({version}).")
         self.swapped.emit()
 
     def _bring_back(self, project: Project, path: Path | None, base: str) -> None:

@@ -162,6 +162,7 @@ def test_a_model_of_ones_own_answers_and_is_remembered(
     window.qtbot.mouseClick(dock.train_panel.rollback_button, LEFT)
     window.until(lambda: dock.predictor.version == "own")
     window.settle()
+    assert dock.train_panel.rollback_button.text().startswith("Undo going back")
     window.open(dock.project.path)
     assert dock.predictor.version == "own"
 
