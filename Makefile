@@ -30,7 +30,8 @@ demo: setup
 	fi
 
 # Two processes of one thread each; two of several would only wait for each other. Each has a screen of its own.
-IN_TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+# The order is that of tests/conftest.py: the longest files first.
+IN_TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 test: lint
 	$(IN_TWO) tests $(addprefix --ignore=,$(WITH_WINDOW))

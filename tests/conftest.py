@@ -9,14 +9,32 @@ import platformdirs
 import pytest
 from hypothesis import settings
 
+from naslora_trainer.native import reuse_freed_memory
+
 # A busy machine is no reason for a test to fail.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+# As every process does that trains or answers.
+reuse_freed_memory()
+
+#: Files whose tests take longest, so that with several processes no other one waits for them at the end.
+LONGEST = (
+    "trainer/test_train.py", "trainer/test_checkpoint.py", "trainer/test_gradients.py", "batch/test_segmenter.py",
+    "benchmarks/test_interactive.py", "test_cli.py", "jobs/test_remote.py", "jobs/test_detached.py",
+    "_qt/test_browsing.py", "_qt/test_turns.py", "_qt/test_training.py",
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
     from naslora_trainer.adapter import Adapter
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first (with ``--no-loadscope-reorder``, or pytest-xdist sorts by the number of tests)."""
+    root = Path(__file__).parent
+    rank = {root / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

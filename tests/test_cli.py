@@ -21,7 +21,7 @@ from naslora_trainer.images import list_images, read_image, read_labels
 def naslora(*arguments: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "naslora_napari", *map(str, arguments)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=280, env=os.environ | {"OMP_NUM_THREADS": "2"}
+        command, capture_output=True, text=True, timeout=280, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == expect, done.stderr
     return done

@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from naslora_trainer.adapter import Adapter
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.data import TrainingImage, objects_of
+from naslora_trainer.data import TrainingImage, objects_of, write_snapshot
 from naslora_trainer.distributed import World
 from naslora_trainer.feed import Feed
 from naslora_trainer.frames import PADDING, Frame, frame_of
@@ -21,6 +23,7 @@ from naslora_trainer.gradients import Gradients, Sample, prompt_loss
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.simulate import PromptBatch, plan_prompts
 from naslora_trainer.splits import split_images
+from naslora_trainer.train import finetune
 
 
 def config(**values: object) -> FineTuneConfig:
@@ -158,58 +161,60 @@ def test_a_part_of_the_objects_knows_only_the_regions_that_kept_theirs() -> None
         assert set(part.rois) == {rois[key - 1] for key in objects_of(part)} and 0 < len(part.rois) < 8
 
 
+def trained(images: Sequence[TrainingImage], images_per_step: int, features: Path) -> tuple[Adapter, int]:
+    """Return an adapter, and how many events were told."""
+    events: list[dict[str, object]] = []
+    settings = config(
+        method="lora", shown_images=0, seed_head=False, images_per_step=images_per_step, correction_share=0.0,
+        cache_mb=0,
+    )  # fmt: skip
+    adapter = finetune(settings, images, events.append, scratch=features)
+    assert adapter is not None
+    return adapter, len(events)
+
+
 SCRIPT = """
-import sys, torch
+import sys
 from pathlib import Path
-from torch import distributed
-from naslora_trainer.config import FineTuneConfig
+import torch
 from naslora_trainer.data import read_snapshot
-from naslora_trainer.distributed import World
-from naslora_trainer.train import finetune
+sys.path.insert(0, sys.argv[1])
+from test_gradients import trained
 torch.set_num_threads(1)
-world, events = World.joined(), []
-images_per_step = int(sys.argv[3])
-config = FineTuneConfig(method="lora", steps=5, blocks=1, rank=2, prompts_per_step=3, precision="float32",
-                        shown_images=0, seed_head=False, images_per_step=images_per_step,
-                        correction_share=0.0, cache_mb=0)
-features = Path(sys.argv[2]) / "features"
-adapter = finetune(config, read_snapshot(Path(sys.argv[1])), events.append, scratch=features)
-adapter.save(Path(sys.argv[2]) / f"{world.size}-{world.rank}.safetensors")
-print(len(events))
+folder = Path(sys.argv[2])
+for images_per_step in (1, 2):
+    adapter, told = trained(read_snapshot(folder / "data.h5"), images_per_step, folder / "features")
+    adapter.save(folder / f"{images_per_step}-{torch.distributed.get_rank()}.safetensors")
+    print(told)
 """
 
 
-@pytest.mark.parametrize("images_per_step", [1, 2])
-def test_two_processes_train_the_same_as_one(images_per_step: int, nuclei: list[TrainingImage], tmp_path: Path) -> None:
-    """Real processes with gloo; with two images they share images, with one its prompts."""
-    from naslora_trainer.adapter import Adapter
-    from naslora_trainer.data import write_snapshot
-
+def test_two_processes_train_the_same_as_one(nuclei: list[TrainingImage], tmp_path: Path) -> None:
+    """Real processes with gloo; with two images in a step they share images, with one its prompts."""
     write_snapshot(tmp_path / "data.h5", nuclei)
     (tmp_path / "script.py").write_text(SCRIPT)
+    alone = {count: trained(nuclei, count, tmp_path / "features") for count in (1, 2)}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    def start(rank: int, size: int) -> subprocess.Popen[str]:
+    def start(rank: int) -> subprocess.Popen[str]:
         environment = {
-            **os.environ, "WORLD_SIZE": str(size), "RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
+            **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
         }  # fmt: skip
-        call = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "data.h5"), str(tmp_path)]
-        return subprocess.Popen(
-            [*call, str(images_per_step)], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        call = [sys.executable, str(tmp_path / "script.py"), str(Path(__file__).parent), str(tmp_path)]
+        return subprocess.Popen(call, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    said = []
-    for size in (1, 2):
-        processes = [start(rank, size) for rank in range(size)]
-        for process in processes:
-            out, errors = process.communicate(timeout=240)
-            assert process.returncode == 0, errors
-            said.append(int(out))
-    assert said[0] == said[1] > 5 and said[2] == 0  # the second process is silent
-    alone, first, second = (Adapter.load(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
-    assert first.id == second.id
-    for name, tensor in alone.tensors.items():
-        torch.testing.assert_close(first.tensors[name], tensor, atol=2e-4, rtol=2e-2, msg=name)
+    told = []
+    for process in [start(rank) for rank in range(2)]:
+        out, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+        told.append([int(line) for line in out.split()])
+    assert told[0] == [count for _, count in alone.values()] and min(told[0]) > 5
+    assert told[1] == [0, 0]  # the second process is silent
+    for count, (adapter, _) in alone.items():
+        first, second = (Adapter.load(tmp_path / f"{count}-{rank}.safetensors") for rank in range(2))
+        assert first.id == second.id
+        for name, tensor in adapter.tensors.items():
+            torch.testing.assert_close(first.tensors[name], tensor, atol=2e-4, rtol=2e-2, msg=name)

@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_adapter(
     ["lora", "conv-lora", "conv-lora-experts", "nas-pc-lora", "decoder-only"],
 )
 def test_the_baselines_share_the_loop(finetune: Tune, method: Any, nuclei: list[TrainingImage], base_sam: Sam) -> None:
-    adapter = finetune(tiny(method=method, steps=5), nuclei[:2])
+    adapter = finetune(tiny(method=method, steps=5), nuclei[:1])
     assert adapter is not None and adapter.meta.method == method
     layers = [name for name in adapter.tensors if name.startswith("lora.")]
     assert bool(layers) == (method != "decoder-only")
@@ -123,10 +123,8 @@ def test_a_fold_that_costs_too_much_keeps_the_branch(
 ) -> None:
     """Recovery steps that wreck the model: the unfolded one of before is what is saved."""
     events: list[dict[str, Any]] = []
-    config = FineTuneConfig(
-        steps=5, prompts_per_step=2, blocks=1, rank=2, warmup_share=0.2, search_share=0.4, settle_share=0.2,
-        fold_tolerance=0.0, decoder_lr=1.0, shown_images=0, seed_head=False,
-    )  # fmt: skip
+    shares = {"warmup_share": 0.2, "search_share": 0.4, "settle_share": 0.2}
+    config = tiny(steps=5, fold_tolerance=0.0, decoder_lr=1.0, **shares)
     adapter = finetune(config, nuclei, events.append)
     assert adapter is not None
     fold = adapter.meta.report["fold"]
@@ -141,7 +139,7 @@ def test_a_fold_that_costs_too_much_keeps_the_branch(
 @pytest.mark.parametrize("stage", ["prepare", "search", "consolidate"])
 def test_stopping_gives_nothing(finetune: Tune, stage: str, nuclei: list[TrainingImage]) -> None:
     seen: list[str] = []
-    result = finetune(tiny(), nuclei[:2], lambda e: seen.append(e.get("stage", "")), lambda: stage in seen)
+    result = finetune(tiny(), nuclei[:1], lambda e: seen.append(e.get("stage", "")), lambda: stage in seen)
     assert result is None and seen[-1] == stage
 
 
@@ -160,7 +158,7 @@ def test_a_step_that_is_not_finite_is_skipped(
 ) -> None:
     break_the_loss(monkeypatch, 0, 2)
     events: list[dict[str, Any]] = []
-    adapter = finetune(tiny(method="lora", steps=5), nuclei[:2], events.append)
+    adapter = finetune(tiny(method="lora", steps=5), nuclei[:1], events.append)
     assert adapter is not None and all(torch.isfinite(t).all() for t in adapter.tensors.values())
     assert sum("was skipped" in e["message"] for e in events if e["event"] == "warning") == 2
 
@@ -170,7 +168,7 @@ def test_a_loss_that_is_never_finite_ends_with_a_sentence(
 ) -> None:
     break_the_loss(monkeypatch, 0, 1000)
     with pytest.raises(UserError, match="does not converge"):
-        finetune(FineTuneConfig(steps=20, prompts_per_step=1, blocks=1, shown_images=0), nuclei[:2])
+        finetune(tiny(steps=20, prompts_per_step=1), nuclei[:1])
 
 
 def test_a_loss_that_stays_broken_ends_with_what_was_learned(
@@ -180,7 +178,7 @@ def test_a_loss_that_stays_broken_ends_with_what_was_learned(
     break_the_loss(monkeypatch, 3, 1000)
     events: list[dict[str, Any]] = []
     config = tiny(method="conv-lora", correction_share=0.0, steps=50)
-    adapter = finetune(config, nuclei[:2], events.append)
+    adapter = finetune(config, nuclei[:1], events.append)
     assert adapter is not None and all(torch.isfinite(t).all() for t in adapter.tensors.values())
     assert adapter.meta.report["steps"] == 3 + train.MOST_SKIPPED - 1
     assert "ended after step" in [e["message"] for e in events if e["event"] == "warning"][-1]
