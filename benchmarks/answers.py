@@ -89,8 +89,9 @@ class Answers:
         """Return the doubt of the model about an image."""
         file = self._kept / f"{_stem(image)}-doubt.json"
         if not file.exists():
-            head = head_of(Adapter.load(self.adapter).tensors) if self.adapter else None
-            look = Look(self._seen(image), self._segmenter.learned, (self.version, ""), head, image.image)
+            adapter = Adapter.load(self.adapter) if self.adapter else None
+            finds = (head_of(adapter.tensors, adapter.meta.classes), image.image, adapter.one_object) if adapter else ()
+            look = Look(self._seen(image), self._segmenter.learned, (self.version, ""), *finds)
             write_json(file, doubt_of(look).model_dump())
         return Doubt.model_validate(read_json(file))
 

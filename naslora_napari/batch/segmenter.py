@@ -111,7 +111,7 @@ class Segmenter:
         self._head: SeedHead | None = head.to(self.sam.device) if head else None
         self.classes = head.classes if head else ()
         self.seen_px = seen_px_of(chosen)
-        self.one_object = chosen is not None and chosen.meta.report.get("one_object") is True
+        self.one_object = chosen is not None and chosen.one_object
         self.precision = pick_precision(self.sam.device.type, precision)
         self.batch = batch_for(self.sam)
         self._predictor = SamPredictor(self.sam)

@@ -129,12 +129,12 @@ def doubt_of(look: Look, grid: int | None = None) -> Doubt:
 
 def _of_found(look: Look, head: SeedHead) -> Doubt:
     """Ask about the objects that the model finds by itself."""
-    from naslora_trainer.instances import find_instances
+    from naslora_trainer.instances import instances_of
 
     maps = _maps(look, head)
     probable = maps[0][maps[0] >= CLEAR]
     seeds = _mean(_entropy(probable)) if len(probable) else 0.0
-    found = find_instances(maps)
+    found = instances_of(maps, look.one_object)
     embedding = _mean_embedding(look)
     count = len(found.seeds)
     if count == 0:

@@ -54,6 +54,8 @@ class Look:
         What finds objects by itself, if the model has learned that; then ``rgb`` is there, too.
     rgb : ndarray or None
         ``(H, W, 3)`` uint8: what the encoder saw.
+    one_object : bool
+        Whether each image that the head learned from had one object.
     """
 
     predictor: SamPredictor
@@ -61,6 +63,7 @@ class Look:
     identity: tuple[str, str]
     head: SeedHead | None = None
     rgb: np.ndarray | None = None
+    one_object: bool = False
 
 
 class LivePredictor:
@@ -203,9 +206,13 @@ class LivePredictor:
         model = state.model
         region = region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape))
         predictor = _predictor(model.sam, self._encode(state, region))
-        head = head_of(model.adapter.tensors) if model.adapter else None
-        rgb = picture.rgb8(region.window, MOST_SEEN) if head else None
-        return Look(predictor, model.learned, (model.version, model.key), head and head.to(predictor.device), rgb)
+        adapter = model.adapter
+        head = head_of(adapter.tensors, adapter.meta.classes) if adapter else None
+        if adapter is None or head is None:
+            return Look(predictor, model.learned, (model.version, model.key))
+        rgb = picture.rgb8(region.window, MOST_SEEN)
+        finds = head.to(predictor.device), rgb, adapter.one_object
+        return Look(predictor, model.learned, (model.version, model.key), *finds)
 
     def swap(self, adapter: Adapter | Path | None, base: str = "") -> str:
         """Change to another model and return the new version.

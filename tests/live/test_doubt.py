@@ -113,7 +113,9 @@ class Says(SeedHead):
 def test_a_model_that_finds_objects_is_asked_about_those(image: np.ndarray, adapter: Adapter) -> None:
     predictor = LivePredictor()
     predictor.load()
-    predictor.swap(Adapter(adapter.tensors | tensors_of(new_head(0)), adapter.meta))
+    head = new_head(0, ("cell", "debris"))
+    meta = adapter.meta.model_copy(update={"classes": head.classes})
+    predictor.swap(Adapter(adapter.tensors | tensors_of(head), meta))
     look = predictor.look(picture_of(image[:96, :128]))
     assert look.head is not None and look.rgb is not None and look.rgb.shape == (96, 128, 3)
     assert set(doubt_of(look).parts) >= {"seeds"}
@@ -124,6 +126,7 @@ def test_a_model_that_finds_objects_is_asked_about_those(image: np.ndarray, adap
     assert sure.value < torn.value
     empty = doubt_of(replace(look, head=Says(0.01)))
     assert (empty.clicks, empty.parts) == (0, {"seeds": 0}) and empty.why
+    assert doubt_of(replace(look, head=Says(0.99), one_object=True)).clicks == 1
     boxes = doubt_of(replace(look, head=Says(0.99), learned=("box",)))
     assert boxes.unsure != sure.unsure and boxes.clicks == 1
 

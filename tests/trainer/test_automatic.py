@@ -16,6 +16,7 @@ from naslora_trainer.automatic import automatic_f1
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.gate import Gate
+from naslora_trainer.instances import instances_of
 from naslora_trainer.models import build
 from naslora_trainer.seed_head import SeedHead, new_head, tensors_of
 from naslora_trainer.seed_targets import seed_targets
@@ -44,26 +45,30 @@ def image() -> TrainingImage:
 
 def test_objects_count_where_all_are_labelled(image: TrainingImage, small_sam: Sam) -> None:
     head = Knows(image)
-    assert automatic_f1(small_sam, head, [image]) == 1
+    assert automatic_f1(small_sam, head, [image], False) == 1
     fewer = replace(image, labels=np.where(image.labels == 40, 0, image.labels))
-    assert automatic_f1(small_sam, head, [fewer]) == pytest.approx(4 / 5)  # the third is wrong
+    assert automatic_f1(small_sam, head, [fewer], False) == pytest.approx(4 / 5)  # the third is wrong
+    one = replace(image, labels=(image.labels > 0).astype(np.int32))
+    assert automatic_f1(small_sam, head, [one], True) == 1 and automatic_f1(small_sam, head, [one], False) < 0.5
+    assert len(instances_of(np.zeros((3, 20, 20)), True).seeds) == 0
     left = replace(fewer, complete=False, rois=((0, 0, 60, 45),))
-    assert automatic_f1(small_sam, head, [left]) == 1  # nothing is known of it
-    assert automatic_f1(small_sam, head, [fewer, left]) == pytest.approx(8 / 9)
+    assert automatic_f1(small_sam, head, [left], False) == 1  # nothing is known of it
+    assert automatic_f1(small_sam, head, [fewer, left], False) == pytest.approx(8 / 9)
 
 
 def test_the_gate_compares_what_there_is(
     nuclei: list[TrainingImage], image: TrainingImage, small_sam: Sam, random_adapter: Adapter, tmp_path: Path
 ) -> None:
     config = FineTuneConfig.checked(base=random_adapter.meta.base)
-    assert Gate(config, [image], "cpu").automatic(small_sam, Knows(image)) == {"before": None, "after": 1}
-    assert Gate(config, [image], "cpu").automatic(small_sam, None) is None
+    assert Gate(config, [image], "cpu").automatic(small_sam, Knows(image), False) == {"before": None, "after": 1}
+    assert Gate(config, [image], "cpu").automatic(small_sam, None, False) is None
     some = replace(image, complete=False)
-    assert Gate(config, [some], "cpu").automatic(small_sam, Knows(image)) is None
+    assert Gate(config, [some], "cpu").automatic(small_sam, Knows(image), False) is None
 
-    head = new_head(3)
-    live = Adapter(random_adapter.tensors | tensors_of(head), random_adapter.meta)
+    head = new_head(3, ("cell", "debris"))
+    meta = random_adapter.meta.model_copy(update={"classes": head.classes})
+    live = Adapter(random_adapter.tensors | tensors_of(head), meta)
     live.save(tmp_path / "live.safetensors")
     gate = Gate(config.model_copy(update={"compare_with": str(tmp_path / "live.safetensors")}), nuclei[:1], "cpu")
-    found = gate.automatic(build(config.base, live), head)
+    found = gate.automatic(build(config.base, live), head, False)
     assert found is not None and found["before"] == found["after"]

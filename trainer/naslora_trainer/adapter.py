@@ -53,6 +53,11 @@ class Adapter:
         """True when a part of the update stayed a branch, so that it is not a stock state dict."""
         return any(name.startswith("branch.") for name in self.tensors)
 
+    @property
+    def one_object(self) -> bool:
+        """True when each image that it learned from had one object, in as many pieces as it may be."""
+        return self.meta.report.get("one_object") is True
+
     def low_rank(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return ``(down, up)`` of each low-rank update, by the path of its layer in a Sam."""
         found = {}

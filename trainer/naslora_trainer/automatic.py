@@ -10,14 +10,18 @@ from segment_anything.modeling import Sam
 
 from .data import TrainingImage
 from .frames import frame_shape, framed, input_of
-from .instances import find_instances
+from .instances import instances_of
 from .matching import Matches, match
 from .seed_head import MAPS, SeedHead
 
 
 @torch.no_grad()
 def automatic_f1(
-    sam: Sam, head: SeedHead, images: Sequence[TrainingImage], check_stop: Callable[[], None] = lambda: None
+    sam: Sam,
+    head: SeedHead,
+    images: Sequence[TrainingImage],
+    one_object: bool,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> float:
     """Return the F1 at IoU 0.5 of the objects that a head finds, over all images: 0 to 1.
 
@@ -31,6 +35,8 @@ def automatic_f1(
         On the same device.
     images : sequence of TrainingImage
         Objects are compared where every one of them is labelled: in complete images, and in regions of interest.
+    one_object : bool
+        Whether each image that it learned from had one object (see :func:`naslora_trainer.instances.instances_of`).
     check_stop : callable
         Called between images; may raise.
     """
@@ -41,6 +47,6 @@ def automatic_f1(
         seen = input_of(sam, image, 0)
         maps = head(sam.image_encoder(seen), seen)[0, :MAPS, :height, :width].sigmoid().cpu().numpy()
         labels, known = (framed(plane, 0, side)[:height, :width] for plane in (image.labels, image.known))
-        found = find_instances(maps).labels
+        found = instances_of(maps, one_object).labels
         total += match(np.where(known, found, 0), np.where(known, labels, 0))
     return total.f1

@@ -102,7 +102,7 @@ class Gate:
         """Return :meth:`worst` with pictures of both answers (see :func:`naslora_trainer.sights.cases`)."""
         return cases(self._in_use(), (sam, learned), self.worst(), self._images)
 
-    def automatic(self, sam: Sam, head: SeedHead | None) -> dict[str, float | None] | None:
+    def automatic(self, sam: Sam, head: SeedHead | None, one_object: bool) -> dict[str, float | None] | None:
         """Return how well a new head finds objects by itself beside that of the model in use, if that has one.
 
         Parameters
@@ -111,6 +111,8 @@ class Gate:
             The new model.
         head : SeedHead or None
             Its head.
+        one_object : bool
+            Whether each image that it learned from had one object.
 
         Returns
         -------
@@ -122,12 +124,12 @@ class Gate:
         if head is None or not self._whole:
             return None
         live = self._live()
-        old = head_of(live.tensors) if live else None
+        old = head_of(live.tensors, live.meta.classes) if live else None
         before = None
-        if old is not None:
+        if live and old:
             in_use, _ = self._in_use()
-            before = automatic_f1(in_use, old.to(self._device), self._whole, self._check_stop)
-        return {"before": before, "after": automatic_f1(sam, head, self._whole, self._check_stop)}
+            before = automatic_f1(in_use, old.to(self._device), self._whole, live.one_object, self._check_stop)
+        return {"before": before, "after": automatic_f1(sam, head, self._whole, one_object, self._check_stop)}
 
     def _of_base(self) -> dict[str, float]:
         """Measure the base model, where it is not the one in use."""

@@ -95,6 +95,24 @@ def spread(shape: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[np.ndarray,
     return rows, cols
 
 
+def instances_of(maps: np.ndarray, one_object: bool) -> Instances:
+    """Return the objects of ``maps``, or all that is seen as the one object that there is.
+
+    Parameters
+    ----------
+    maps : ndarray
+        As for :func:`find_instances`.
+    one_object : bool
+        Whether each image that was learned from had one object, in as many pieces as it may be.
+    """
+    if not one_object:
+        return find_instances(maps)
+    inside = pieces(maps[0])
+    middle = np.argwhere(inside & (maps[1] == maps[1].max(where=inside, initial=-1)))[:1]
+    confidence = [maps[0][inside].mean()] if len(middle) else []
+    return Instances(inside.astype(np.int32), middle, np.array(confidence, float))
+
+
 def pieces(probability: np.ndarray) -> np.ndarray:
     """Return where (H, W) bool an object in pieces is: what is likely of an object, without specks.
 

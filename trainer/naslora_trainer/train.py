@@ -153,7 +153,7 @@ class _FineTune:
                 self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
         verdict = gate.verdict(after)
         head = self._head()
-        verdict["automatic"] = gate.automatic(self.network.sam, head)
+        verdict["automatic"] = gate.automatic(self.network.sam, head, self._one_object())
         self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
         return self._adapter(tensors, head, verdict)
 
@@ -331,7 +331,7 @@ class _FineTune:
             "images": self.tell.images,
             "objects": self.split.objects(),
             "seen_px": int(statistics.median(max(image.labels.shape) for image in self.split.train)),
-            "one_object": one_object_each((*self.split.train, *self.split.validation)),
+            "one_object": self._one_object(),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
             "busy_s": round(self.tell.busy, 2),
@@ -356,6 +356,9 @@ class _FineTune:
         )
         adapter = Adapter(tensors | (tensors_of(head) if head else {}), meta)
         return compose(self.network.start, adapter) if self.network.start else adapter
+
+    def _one_object(self) -> bool:
+        return one_object_each((*self.split.train, *self.split.validation))
 
     def _weights_optimizer(self) -> torch.optim.AdamW:
         parts = (
