@@ -330,7 +330,7 @@ class _FineTune:
             "fold": self.fold_report,
             "images": self.tell.images,
             "objects": self.split.objects(),
-            "seen_px": int(statistics.median(max(image.labels.shape) for image in self.split.train)),
+            "seen_px": int(statistics.median(image.side for image in self.split.train)),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
             "busy_s": round(self.tell.busy, 2),
