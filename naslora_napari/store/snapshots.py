@@ -62,7 +62,8 @@ def _parts(name: str, source: str, picture: Picture, annotation: Annotation, fra
         )
         place = f"{name} at {region.row0}, {region.col0}"
         rois = tuple(part for roi in marks.rois if (part := _within(roi, region, step, pixels.shape)))
-        found.append(TrainingImage(place, pixels, labels[np.ix_(rows, cols)], marks.complete, source, rois))
+        seen = labels[np.ix_(rows, cols)]
+        found.append(TrainingImage(place, pixels, seen, marks.complete, source, rois, step=step))
     return found
 
 

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,17 @@ def test_of_a_large_image_the_parts_around_its_objects_are_trained_on(tmp_path: 
         assert np.array_equal(image.image[..., 0] == 200, image.labels > 0)
     kept = {key for image in images for key in np.unique(image.labels) if (image.labels == key).sum() == 900}
     assert kept == {1, 2, 3, 4}
+
+
+def test_a_large_part_says_how_far_it_is_reduced(tmp_path: Path) -> None:
+    mask = np.zeros((3000, 3000), bool)
+    mask[1000:1300, 1100:1400] = True
+    tifffile.imwrite(tmp_path / "large.tif", mask * np.uint8(200))
+    project = Project.create(tmp_path / "large", [tmp_path / "large.tif"])
+    project.add_object("large", mask, ObjectInfo())
+    (image,) = read_snapshot(project.new_run(FineTuneConfig(steps=9)) / "data.h5")
+    assert image.step > 1 and image.side == image.step * max(image.labels.shape) <= 3000
+    assert (image.labels > 0).sum() * image.step**2 == pytest.approx(mask.sum(), rel=0.02)
 
 
 def test_an_image_that_the_model_sees_whole_stays_whole(tmp_path: Path) -> None:

@@ -116,22 +116,30 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
             f"bild {i // 2}",
             ((0, 1, 9, 5), (2, 2, 3, 3))[:i],
             {1: "Zelle", 7: "Kern ä"} if i else {},
+            1 + i,
         )
         for i in range(3)
     ]
     write_snapshot(tmp_path / "data.h5", images)
     for found, image in zip(read_snapshot(tmp_path / "data.h5"), images, strict=True):
         assert (found.name, found.complete, found.source) == (image.name, image.complete, image.source)
-        assert found.rois == image.rois and found.classes == image.classes
+        assert found.rois == image.rois and found.classes == image.classes and found.step == image.step
         assert np.array_equal(found.image, image.image) and np.array_equal(found.labels, image.labels)
     with h5py.File(tmp_path / "data.h5", "a") as file:  # as version 1 was
         file.attrs["version"] = 1
         for group in file.values():
-            del group["rois"], group.attrs["source"]
+            del group["rois"], group.attrs["source"], group.attrs["step"]
             if "classes" in group:
                 del group["classes"]
-    assert [(found.rois, found.source) for found in read_snapshot(tmp_path / "data.h5")] == [((), "")] * 3
+    assert [(found.rois, found.source, found.step) for found in read_snapshot(tmp_path / "data.h5")] == [
+        ((), "", 1)
+    ] * 3
     with h5py.File(tmp_path / "data.h5", "a") as file:
+        file["000000"].attrs["step"] = 0
+    with pytest.raises(UserError, match="data.h5"):
+        read_snapshot(tmp_path / "data.h5")
+    with h5py.File(tmp_path / "data.h5", "a") as file:
+        del file["000000"].attrs["step"]
         file["000000/rois"] = np.array([[0, 0, 10, 5]], "<i4")  # the image has 9 rows
     with pytest.raises(UserError, match="data.h5"):
         read_snapshot(tmp_path / "data.h5")

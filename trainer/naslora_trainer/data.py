@@ -21,6 +21,8 @@ VERSION = 4
 Roi = tuple[int, int, int, int]
 #: An image has at most so many regions of interest.
 MOST_ROIS = 10_000
+#: A part of an image is reduced at most so many times.
+MOST_STEP = 1000
 #: The name of a class has at most so many characters, and the names of an image's classes so many bytes.
 LONGEST_CLASS, MOST_CLASS_BYTES = 200, 2**20
 #: From so many images on, what they have in common is no chance.
@@ -50,6 +52,8 @@ class TrainingImage:
         Rectangles in which every object is labelled, in pixels; the far edges are exclusive.
     classes : mapping of int to str
         The name of the class of each object, where there are several classes; it may name objects that are not here.
+    step : int
+        Of what it is a part of, every so many rows and columns are here: 1, all of them, but for a large part.
     """
 
     name: str
@@ -59,6 +63,7 @@ class TrainingImage:
     source: str = ""
     rois: tuple[Roi, ...] = ()
     classes: Mapping[int, str] = field(default_factory=dict)
+    step: int = 1
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -67,6 +72,13 @@ class TrainingImage:
             raise ValueError(f"the labels of {self.name} are not int32 of the size of its image")
         if not are_rois(self.rois, self.labels.shape):
             raise ValueError(f"the regions of interest of {self.name} are not inside its image")
+        if not 1 <= self.step <= MOST_STEP:
+            raise ValueError(f"{self.name} is reduced by {self.step}")
+
+    @property
+    def side(self) -> int:
+        """Long side of what it shows, in pixels of what it is a part of."""
+        return max(self.labels.shape) * self.step
 
     @property
     def known(self) -> np.ndarray:
@@ -156,6 +168,7 @@ def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     hdf5.set_text(group, "name", image.name)
     hdf5.set_text(group, "source", image.source)
     group.attrs["complete"] = np.bool_(image.complete)
+    group.attrs["step"] = np.int64(image.step)
     group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("rois", data=np.array(image.rois, "<i4").reshape(-1, 4))
@@ -194,7 +207,8 @@ def _read_image(group: h5py.Group) -> TrainingImage:
             raise ValueError("not regions of interest")
         rois = to_rois(stored[()])
     name, complete = hdf5.text(group, "name"), hdf5.flag(group, "complete")
-    return TrainingImage(name, pixels[()], labels, complete, source, rois, _read_classes(group, labels.size))
+    step = hdf5.whole(group, "step") if "step" in group.attrs else 1
+    return TrainingImage(name, pixels[()], labels, complete, source, rois, _read_classes(group, labels.size), step)
 
 
 def _read_classes(group: h5py.Group, most: int) -> dict[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -84,15 +85,21 @@ def cases(
         Each with ``jpeg`` (base64): left the answer of ``before``, right that of ``after``, what was drawn in both.
     """
     of_name = {image.name: image for image in images}
+
+    @cache
+    def seen(model: int, name: str) -> SamPredictor:
+        predictor = SamPredictor((before, after)[model][0])
+        predictor.set_image(of_name[name].image)
+        return predictor
+
     found = []
     for case in worst:
         image = of_name[case["name"]]
         target = image.labels == case["object"]
         window = _around(boxes_in(target.astype(np.int32))[1], target.shape)
         halves = []
-        for sam, learned in (before, after):
-            predictor = SamPredictor(sam)
-            predictor.set_image(image.image)
+        for model, (_, learned) in enumerate((before, after)):
+            predictor = seen(model, image.name)
             if case["prompt"] == "box":
                 mask = answer_all(predictor, [Prompts(box=box_of(target))], learned)[0]
             else:

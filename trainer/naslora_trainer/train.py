@@ -330,7 +330,7 @@ class _FineTune:
             "fold": self.fold_report,
             "images": self.tell.images,
             "objects": self.split.objects(),
-            "seen_px": int(statistics.median(max(image.labels.shape) for image in self.split.train)),
+            "seen_px": int(statistics.median(image.side for image in self.split.train)),
             "one_object": self._one_object(),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
