@@ -4,6 +4,7 @@
 # make figures    kills, damaged files, swaps and a session in the window, measured anew: build/figures;
 #                 SIZE=full takes its time and writes the result files that the site shows
 # make coverage   how much of the code the tests run: benchmarks/results/coverage.json; TESTS=tests/store: of a part
+# make pictures   the pictures of the documentation, anew, from the real window
 # All do all their own set-up (see scripts/setup.sh); a second call reuses it.
 
 VENV ?= .venv
@@ -17,7 +18,7 @@ SIZE ?= small
 TESTS ?= tests $(addprefix --ignore=,$(WITH_WINDOW))
 export VENV PYTHON DEMO_OUT
 
-.PHONY: setup demo test lint format docs figures coverage
+.PHONY: setup demo test lint format docs figures coverage pictures
 
 setup:
 	@scripts/setup.sh
@@ -54,6 +55,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pictures: setup
+	$(BIN)/python scripts/pictures.py
 
 docs: setup
 	@$(BIN)/python -c "import furo, myst_parser, sphinx" 2>/dev/null || $(BIN)/python -m pip install -q -e '.[all,docs]'

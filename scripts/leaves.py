@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from naslora_trainer.prompts import Point
 
 #: Rows and columns of a drawing, and how many lesions are on it.
-SIZE, LESIONS = (480, 640), 14
+SIZE, LESIONS = (480, 640), 10
 PAPER, LEAF, VEIN, HALO, LESION = (226, 224, 218), (92, 138, 58), (128, 168, 92), (176, 176, 82), (112, 66, 34)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -37,8 +36,8 @@ from naslora_trainer.scores import dice
 ROOT = Path(__file__).resolve().parent.parent
 #: What this makes, in the order in which it does.
 PICTURES = (
-    "dock-empty", "sample-open", "image-list", "click", "correct", "accepted", "box", "brush", "plan", "training",
-    "trained", "comparison", "models", "batch", "result", "light", "report", "loop", "search",
+    "dock-empty", "sample-open", "image-list", "click", "correct", "accepted", "box", "brush", "light", "report",
+    "plan", "training", "search", "trained", "comparison", "models", "batch", "result", "loop",
     "leaves-open", "leaves-class", "leaves-click", "leaves-area",
 )  # fmt: skip
 #: What people drew.
@@ -51,11 +50,11 @@ FIRST, SECOND = TO_LABEL
 WHOLE = 200
 #: A mask of this Dice is not corrected any more; after so many clicks one that is below RIGHT is given up for a box.
 GOOD, RIGHT, CORRECTIONS = 0.92, 0.84, 3
-#: So many lesions of a leaf are labelled, those on its left.
-LABELLED = 6
 #: Half the side of a piece of an image, in its pixels.
 REACH = 40.0
 TRAINING_S = 3600.0
+#: Seed of the first leaf: its lesions leave room for the border of an area.
+LEAVES = 7
 
 
 class Album:
@@ -115,7 +114,7 @@ class Album:
         return Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
 
     def _save(self, name: str, picture: Image.Image) -> None:
-        few = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(self.out / f"{name}.png", "PNG", optimize=True)
         self.made.append(name)
         print(f"{name}.png  {(self.out / f'{name}.png').stat().st_size / 1000:.0f} kB", file=sys.stderr)
@@ -125,7 +124,7 @@ def nuclei(album: Album) -> None:
     """Work through the tutorial with nuclei."""
     hands, dock = album.hands, album.dock
     outlines = read_labels(sample_folder("labelled") / "masks" / f"{FIRST}.png")
-    hands.wait(lambda: dock.status.model.text().endswith("ready"), "the model")
+    hands.wait(lambda: not dock.busy, "the model")
     pause(500)
     album.panels("dock-empty", dock.status, dock.open_panel, dock.prompt_panel)
     place = album.work / "NAS-LoRA sample"
@@ -139,9 +138,9 @@ def nuclei(album: Album) -> None:
     album.panels("image-list", dock.open_panel)
     hands.press(dock.open_panel.list_button)  # room for the panels below
     tiles = _annotate(album, outlines)
+    _around(album)
     tiles += _train(album)
     _segment(album, place / NEW_IMAGES)
-    _around(album)
     _overview(album, tiles)
 
 
@@ -202,6 +201,8 @@ def _train(album: Album) -> list[Tile]:
     if not ended[0].get("swapped"):
         raise UserError(f"The training did not lead to a better model: {ended[0]}.")
     hands.wait(lambda: not dock.busy, "the answer of the new model")
+    assert dock.project is not None
+    album.keep("search", next((dock.project.path / "runs").glob("*/architecture.png")))
     pause(500)
     album.window("trained")
     tiles.append(Tile(*album.piece(album.work / "after.png", place), "after"))
@@ -237,7 +238,6 @@ def _segment(album: Album, folder: Path) -> None:
 
 def _around(album: Album) -> None:
     hands, dock = album.hands, album.dock
-    _opens_image(hands, lambda: driving.press(album.viewer, Qt.Key.Key_PageUp))
     album.viewer.theme = "light"
     pause(500)
     album.window("light")
@@ -256,19 +256,10 @@ def _overview(album: Album, tiles: list[Tile]) -> None:
     album.keep("loop", album.work / "loop.png")
 
 
-def search(album: Album) -> None:
-    """Draw how the search of the shipped adapter went."""
-    adapter = ROOT / "resources" / "naslora_resources" / "adapters" / "litemedsam-click.safetensors"
-    target = album.work / "search.png"
-    command = [sys.executable, "-m", "naslora_napari", "architecture", str(adapter), "--picture", str(target)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    album.keep("search", target)
-
-
 def leaves(album: Album) -> None:
     """Work through the tutorial with leaves."""
     hands, dock, viewer = album.hands, album.dock, album.viewer
-    lesions = draw_leaves(album.work / "leaves", 5)[0]
+    lesions = draw_leaves(album.work / "leaves", 5, LEAVES)[0]
     _opens_image(hands, lambda: hands.choose_folder(dock.open_panel.folder_button, album.work / "leaves"))
     album.window("leaves-open")
     for name in ("leaf", "rust"):
@@ -277,17 +268,17 @@ def leaves(album: Album) -> None:
     pause(300)
     album._save("leaves-class", _on_screen(dock.prompt_panel))
     dock.prompt_panel.class_box.hidePopup()
-    for key in range(1, LABELLED + 1):
+    count, border = _gap(lesions)
+    for key in range(1, count + 1):
         lesion = lesions == key
         _corrected(hands, hands.click(deepest_point(lesion)), lesion)
-        if key == LABELLED:
+        if key == count:
             album.window("leaves-click")
         hands.key(Qt.Key.Key_A)
     hands.press(dock.open_panel.area_button)
-    row0, col0, row1, _ = box_of((lesions > 0) & (lesions <= LABELLED))
-    left, right = (box_of(lesions == key) for key in (LABELLED, LABELLED + 1))
-    far_corner = (row1 + 20, (left[3] + right[1]) / 2)
-    driving.drag(viewer, dock.canvas.layers[IMAGE], (row0 - 20, col0 - 20), far_corner)
+    row0, col0, row1, _ = box_of((lesions > 0) & (lesions <= count))
+    driving.drag(viewer, dock.canvas.layers[IMAGE], (row0 - 20, col0 - 20), (row1 + 20, border))
+    hands.press(dock.prompt_panel.mode_buttons["click"])  # it is not selected any more
     pause(500)
     album.window("leaves-area")
 
@@ -317,6 +308,17 @@ def _gain(hands: Hands, outline: np.ndarray) -> float:
     before, after = dice(answer.mask, outline), dice(_by_clicks(hands, answer, outline).mask, outline)
     hands.key(Qt.Key.Key_Escape)
     return after - before if after > RIGHT else after - 1
+
+
+def _gap(lesions: np.ndarray) -> tuple[int, float]:
+    """Return how many lesions are left of the widest gap between columns, about in the middle, and where that is."""
+    boxes = [box_of(lesions == key) for key in range(1, int(lesions.max()) + 1)]
+    gaps = {}
+    for count in range(4, len(boxes) - 2):
+        right, left = max(box[3] for box in boxes[:count]), min(box[1] for box in boxes[count:])
+        gaps[count] = (left - right, (left + right) / 2)
+    count = max(gaps, key=lambda found: gaps[found][0])
+    return count, gaps[count][1]
 
 
 def _largest(outlines: np.ndarray) -> int:
@@ -386,7 +388,7 @@ def _on_screen(widget: QWidget) -> Image.Image:
     return Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
 
 
-CHAPTERS: dict[str, Callable[[Album], None]] = {"nuclei": nuclei, "search": search, "leaves": leaves}
+CHAPTERS: dict[str, Callable[[Album], None]] = {"nuclei": nuclei, "leaves": leaves}
 
 
 def main() -> None:

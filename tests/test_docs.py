@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import re
@@ -11,6 +12,8 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+#: In scripts/pictures.py; and how large all pictures may be together.
+LISTS, MOST_BYTES = ("PICTURES", "DRAWN"), 2_500_000
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
@@ -32,6 +35,20 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     assert not [link for link in files if not (page.parent / link).exists()]
 
 
+def test_every_picture_is_made_by_the_script_and_seen_on_a_page() -> None:
+    script = ast.parse(_text(ROOT / "scripts" / "pictures.py"))
+    said = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in script.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in LISTS
+    }
+    made = {f"{name}.png" for name in said["PICTURES"]} | set(said["DRAWN"])
+    shown = {name for page in (*PAGES, ROOT / "README.md") for name in re.findall(r"pictures/([\w.-]+)\)", _text(page))}
+    files = list((ROOT / "docs" / "pictures").iterdir())
+    assert shown == made == {file.name for file in files}
+    assert sum(file.stat().st_size for file in files) < MOST_BYTES
+
+
 def test_every_page_is_in_the_contents() -> None:
     index = _text(ROOT / "docs" / "index.md")
     listed = {line for block in re.findall(r"```{toctree}\n(.*?)```", index, re.DOTALL) for line in block.splitlines()}
@@ -39,7 +56,8 @@ def test_every_page_is_in_the_contents() -> None:
 
 
 #: What is in bold in a tutorial and no button: keys, and words of files.
-NOT_BUTTONS = {"X", "A", "E", "K", "M", "G", "F", "D", "Page Down", "Labels > Import labels from a folder…", "Class"}
+NOT_BUTTONS = {"X", "A", "E", "K", "M", "G", "F", "D", "Page Down", "⋯", "Class"}
+NOT_BUTTONS |= {"Labels > Import labels from a folder…"}
 
 
 @pytest.mark.parametrize("name", ["tutorial-nuclei", "tutorial-leaves"])

@@ -29,6 +29,7 @@ log = logging.getLogger("naslora_napari")
 ACCEPT = "Accept every object of the open image, and open the next doubtful one"
 #: So many pictures that are wanted wait; those that were scrolled past are dropped.
 MOST_WANTED = 60
+TABLE = "measurements.csv"
 #: The gallery has this height at first, in pixels.
 TALL = 224
 
@@ -164,11 +165,17 @@ class Reviewing(QObject):
             if path and (Path(path) / run.names[0]).exists():
                 return self.open(run.wanted.out, Path(path))
             warn(f"The images of {run.wanted.out.name} are not there: their results can be seen, but not corrected.")
-        self.review, self._opened, self._kept = review, (-1, ""), True
+        old = None if self.review is None else self.review.run
+        if old is None or (old.wanted.out, old.names) != (run.wanted.out, run.names):
+            self._opened = (-1, "")
+        self.review, self._kept = review, True
         self._pictures.clear()
         gallery = self._shown_gallery()
         gallery.use(review, self._project())
+        gallery.choose(self._opened[0])
         gallery.tiles.setFocus()
+        if run.untold:
+            warn(f"There is no {TABLE} of this version in {run.wanted.out}: sizes and confidence are not known.")
         if run.failed:
             tell(f"{counted(len(run.failed), 'image')} of {run.wanted.out.name} could not be segmented.")
 

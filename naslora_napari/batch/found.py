@@ -95,6 +95,8 @@ class FoundRun:
         Why other images could not be segmented.
     objects : FoundObjects
         The objects, image by image.
+    noted : int
+        How many objects the run noted.
     """
 
     wanted: Wanted
@@ -106,6 +108,12 @@ class FoundRun:
     editions: tuple[str, ...]
     failed: dict[str, str]
     objects: FoundObjects
+    noted: int = 0
+
+    @property
+    def untold(self) -> bool:
+        """Whether objects were found of which nothing is told: their table is missing or of another version."""
+        return self.noted > 0 and len(self.objects.image) == 0
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -205,6 +213,7 @@ def read_run(out: Path | str, folder: Path | None = None) -> FoundRun:
         tuple(editions[name] for name, _ in units),
         failed,
         _objects(Table(out / TABLE, COLUMNS), rows),
+        sum(number for entry in done.values() if type(number := entry.get("objects")) is int),
     )
 
 

@@ -21,9 +21,12 @@ from naslora_napari._qt import driving
 from naslora_napari._qt.dock import NasLoraDock
 from naslora_napari._qt.planes import HOVERED, PROPOSED
 from naslora_napari._qt.settings import keep, setting
+from naslora_napari.live import LivePredictor
+from naslora_napari.live.embeddings import Embedding, EmbeddingCache
 from naslora_napari.store import Project
 from naslora_resources.samples import sample_folder
 from naslora_trainer.images import read_labels
+from naslora_trainer.pictures import open_picture
 from naslora_trainer.prompts import Prediction
 
 FIRST, SECOND = "00", "02"
@@ -157,8 +160,32 @@ def closed_window(make_napari_viewer: Callable[..., Viewer], qtbot: QtBot, tmp_p
     dock.close_down()
 
 
+class Recording(EmbeddingCache):
+    """A cache that tells what was put into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Embedding] = []
+
+    def put(self, embedding: Embedding) -> None:
+        """Keep an embedding."""
+        super().put(embedding)
+        self.made.append(embedding)
+
+
+@pytest.fixture(scope="session")
+def first_image() -> Embedding:
+    """What the model sees of the first image, which takes as long as all the rest of opening it."""
+    cache = Recording()
+    picture = open_picture(sample_folder("labelled") / "images" / f"{FIRST}.png")
+    LivePredictor(cache=cache).set_image(picture)
+    (made,) = cache.made
+    return made
+
+
 @pytest.fixture
-def window(closed_window: Window) -> Window:
+def window(closed_window: Window, first_image: Embedding) -> Window:
     """A window in which the folder is open and the model has seen the first image."""
+    closed_window.dock.predictor.cache.put(first_image)
     closed_window.open(closed_window.folder)
     return closed_window

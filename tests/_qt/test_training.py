@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer import config
 
-from .conftest import FIRST, SECOND, WAIT_MS, Window, messages, truth
+from .conftest import FIRST, WAIT_MS, Window, messages, truth
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -25,10 +25,9 @@ def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     project = window.dock.project
     assert project is not None
-    for name in (FIRST, SECOND):
-        labels = truth(name)
-        labels[labels > 3] = 0  # a few objects are quick to judge
-        project.import_labels(name, labels, False)
+    labels = truth(FIRST)
+    labels[labels > 3] = 0  # a few objects of one image are quick to judge
+    project.import_labels(FIRST, labels, False)
     window.open(project.path)
     return window
 

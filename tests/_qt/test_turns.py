@@ -17,7 +17,7 @@ from naslora_napari.jobs import finetune_job
 from naslora_napari.store.runs import state_of
 from naslora_trainer import config
 
-from .conftest import FIRST, SECOND, Window, messages, press_in_dialog, truth
+from .conftest import FIRST, Window, messages, press_in_dialog, truth
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -29,10 +29,9 @@ def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     project = window.dock.project
     assert project is not None
-    for name in (FIRST, SECOND):
-        labels = truth(name)
-        labels[labels > 2] = 0
-        project.import_labels(name, labels, False)
+    labels = truth(FIRST)
+    labels[labels > 3] = 0
+    project.import_labels(FIRST, labels, False)
     window.open(project.path)
     return window
 

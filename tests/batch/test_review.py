@@ -78,7 +78,7 @@ def test_the_most_doubtful_come_first(folder: Path) -> None:
     assert set(names[:3]) == {"unsure.png", "huge.png", "empty.png"} and names[0] == "unsure.png"
     assert names[3:] == ["a.png", "sub/b.png", "c.png"], "those that are alike keep their order"
     assert run.folder == folder and run.model == "mine" and run.failed == {"broken.png": "broken.png is damaged."}
-    assert run.counts.tolist() == [3, 3, 3, 0, 3, 4] and run.objects.unit == "px"
+    assert run.counts.tolist() == [3, 3, 3, 0, 3, 4] and run.objects.unit == "px" and not run.untold
     assert review.doubtful_in(run.names.index("unsure.png")) == {2}
     assert review.doubtful_in(run.names.index("huge.png")) == {3}
 
@@ -100,6 +100,8 @@ def test_limits_say_what_passes_and_are_kept(folder: Path) -> None:
     assert len(review.chosen("new", "another project")) == 6
     assert review.failing_in(review.run.names.index("unsure.png")) == 1
     assert review.values("count").tolist() == [3, 3, 3, 0, 3, 4] and len(review.values("area")) == 16
+    (out / "measurements.csv").write_text("image,label\na.png,1\n")
+    assert read_run(out).untold and read_run(out).counts.sum() == 0
     again = Review(replace(review.run, editions=tuple("x" * 6)))
     assert len(again.chosen("new", "p")) == 6, "an image that was segmented anew was not seen"
 

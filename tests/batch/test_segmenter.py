@@ -78,6 +78,17 @@ def test_a_large_image_is_seen_at_the_zoom_that_was_learned(
     assert match(found.labels, labels).f1 > 0.6
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_images_of_one_object_each_get_one(
+    model: Segmenter, tile: TrainingImage, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    monkeypatch.setattr(model, "one_object", True)
+    found = model.segment(tile.image, quick)
+    assert found.labels.max() == len(found.confidence) == 1
+    assert match(found.labels, (tile.labels > 0).astype(np.int32)).f1 == 1  # all nuclei together
+    assert not model.segment(np.zeros((30, 30, 3), np.uint8), quick).labels.any()
+
+
 @pytest.mark.parametrize("shape", [(40, 100), (700, 300), (1, 1)])
 def test_any_size_is_answered_in_its_own_pixels(model: Segmenter, shape: tuple[int, int]) -> None:
     image = np.zeros((*shape, 3), np.uint8)

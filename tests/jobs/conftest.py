@@ -19,19 +19,17 @@ NewRun = Callable[..., Path]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Two quarter tiles with two nuclei each, in a folder whose name has a space."""
-    folder, planes = tmp_path / "with space", []
+    """A quarter tile with four nuclei, in a folder whose name has a space."""
+    folder, source = tmp_path / "with space", sample_folder("labelled")
     folder.mkdir()
-    source = sample_folder("labelled")
-    for path in list_images(source / "images")[:2]:
-        iio.imwrite(folder / path.name, read_image(path)[:64, :64])
-        labels = read_labels(source / "masks" / path.name)[:64, :64]
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        planes.append(np.where(np.isin(labels, np.argsort(-sizes)[:2]), labels, 0).astype(np.int32))
+    path = list_images(source / "images")[0]
+    iio.imwrite(folder / path.name, read_image(path)[:64, :64])
+    labels = read_labels(source / "masks" / path.name)[:64, :64]
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
     made = Project.create(folder / "p.naslora", list_images(folder))
-    for entry, labels in zip(made.images, planes, strict=True):
-        made.import_labels(entry.name, labels, True)
+    kept = np.where(np.isin(labels, np.argsort(-sizes)[:4]), labels, 0).astype(np.int32)
+    made.import_labels(made.images[0].name, kept, True)
     return made
 
 

@@ -35,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[distributed.Lo
 def test_it_trains_there_while_clients_come_and_go(
     cluster: distributed.LocalCluster, new_run: NewRun, project: Project
 ) -> None:
-    run = new_run(steps=15)
+    run = new_run(steps=10)
     first = training_job(run, cluster.scheduler_address)
     first.start()
     seen: list[int] = []
@@ -55,10 +55,10 @@ def test_it_trains_there_while_clients_come_and_go(
     events = second.poll()
     assert events[-1]["event"] == "result" and events[-1]["status"] == "done"
     steps = [event["step"] for event in events if event["event"] == "progress" and event["loss"] is not None]
-    assert steps == sorted(set(steps)) and steps[-1] == 15 and set(seen) <= {0, *steps}
+    assert steps == sorted(set(steps)) and steps[-1] == 10 and set(seen) <= {0, *steps}
     times = [event["time"] for event in events]
     assert times == sorted(times) and all(later - earlier < 3 for earlier, later in zip(times, times[1:], strict=False))
-    assert state_of(run) == "done" and Adapter.load(project.adopt(run)).meta.report["steps"] == 15
+    assert state_of(run) == "done" and Adapter.load(project.adopt(run)).meta.report["steps"] == 10
     assert json.loads((run / "report.json").read_text())["status"] == "done"
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
         assert not client.list_datasets()

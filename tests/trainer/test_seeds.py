@@ -20,13 +20,13 @@ from segment_anything.modeling import Sam
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.continuing import compose
-from naslora_trainer.data import TrainingImage
+from naslora_trainer.data import TrainingImage, one_object_each
 from naslora_trainer.errors import UserError
 from naslora_trainer.frames import framed
 from naslora_trainer.merging import apply, merge
 from naslora_trainer.seed_head import PREFIX, head_of, new_head, probabilities, tensors_of
 from naslora_trainer.seed_targets import RING, distances, seed_targets
-from naslora_trainer.seed_training import classes_in, train_head
+from naslora_trainer.seed_training import View, calibrate, classes_in, train_head
 from naslora_trainer.train import finetune
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
@@ -191,6 +191,30 @@ def with_head(adapter: Adapter, seed: int) -> Adapter:
 
 
 @torch.no_grad()
+def test_the_threshold_that_fits_the_labels_becomes_one_half() -> None:
+    torch.manual_seed(0)
+    head, embedding = new_head(0).requires_grad_(False), torch.randn(256, 64, 64).bfloat16()
+    picture = torch.randn(3, 256, 256).bfloat16()
+    before = head(embedding[None].float(), picture[None].float())[0, 0].sigmoid()
+    head.shift(float(torch.logit(torch.tensor(0.8)) - before.quantile(0.9).logit()))  # a tenth is above 0.8
+    drawn = head(embedding[None].float(), picture[None].float())[0].sigmoid()
+    inside = drawn[0] >= 0.8
+    maps = torch.stack([inside.float(), drawn[1], drawn[2]])
+    counts = torch.ones(256, 256, dtype=torch.bool)
+    calibrate(head, [View(embedding, picture, maps, counts, torch.zeros(256, 256, dtype=torch.uint8))])
+    after = head(embedding[None].float(), picture[None].float())[0].sigmoid()
+    assert ((after[0] >= 0.5) == inside).float().mean() > 0.999 and torch.equal(after[1:], drawn[1:])
+
+
+def test_one_object_each_is_no_chance_and_not_half_labelled() -> None:
+    images = [disk(complete=True)] * 4
+    assert one_object_each(images) and not one_object_each(images[:3])
+    assert not one_object_each([*images, disk()])
+    two = np.zeros((256, 256), np.int32)
+    two[:5, :5], two[50:60, 50:60] = 1, 2
+    assert not one_object_each([*images, an_image(two, True)])
+
+
 def test_a_file_holds_it_and_a_merged_model_does_not(random_adapter: Adapter, base_sam: Sam, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     random_adapter.save(path)
