@@ -1,0 +1,134 @@
+"""Folders without a person: how good and how fast, against segment-anything's automatic mask generator.
+
+For each target the default base is fine-tuned on eight labelled images (quick preset, seed 0). On held-out images the
+same model finds all objects in three ways: ``auto`` (its head says where objects are, the mask decoder outlines them),
+``quick`` (the head's own outlines) and ``amg`` (segment-anything's mask generator, 12 x 12 points). Then folders: one
+against two workers, peak memory of 100 and of 1,000 images, and of one image of 10,000 x 10,000 pixels. Each part is a
+file in ``--results``, so that the benchmark goes on where it was interrupted. Run::
+
+    python benchmarks/batch.py --data DIR --json > batch.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from batch_parts import RECIPE, folder, large, learn, score
+from machine import machine
+from naslora_trainer.files import read_json, write_json
+from packs import TARGETS
+from resume import keep_settings, run_parts
+
+#: Most held-out images of a target, and images of the folder that one and two workers share.
+IMAGES, SHARED = 8, 60
+#: What takes memory, by the key of its peak.
+MEMORY = {"peak_mb_100": 100, "peak_mb_1000": 1000}
+
+
+def main() -> None:
+    """Measure what is missing, then print all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    parser.add_argument("--results", type=Path, default=Path("batch-results"), help="folder with one file per part")
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
+    parser.add_argument("--images", type=int, default=IMAGES, help="most held-out images of a target")
+    parser.add_argument("--workers", type=int, default=1, help="parts of targets that are measured at once")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        part = parts_of(options)[options.only]
+        write_json(options.results / f"{options.only}.json", part())
+        return
+    keep_settings(options.results, {**RECIPE, "images": options.images, "shared": SHARED})
+    names = list(parts_of(options))
+    of_targets = [name for name in names if name.partition("-")[0] in ("learn", "score")]
+    for some, workers in (
+        ([name for name in of_targets if name.startswith("learn")], options.workers),
+        ([name for name in of_targets if name.startswith("score")], options.workers),
+        ([name for name in names if name not in of_targets], 1),
+    ):
+        commands = {options.results / f"{name}.json": command(options, name) for name in some}
+        if not run_parts(commands, threads=1, workers=workers):
+            sys.exit(1)
+    document = summarise({name: read_json(options.results / f"{name}.json") for name in names}, options.targets)
+    document = {"benchmark": "batch", "machine": machine(), "recipe": RECIPE, "seeds": [RECIPE["seed"]], **document}
+    print(json.dumps(document, indent=1) if options.json else table(document))
+
+
+def parts_of(options: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return what is measured, by the name of its file."""
+    data, results = options.data, options.results
+    parts: dict[str, Callable[[], dict[str, Any]]] = {}
+    for target in options.targets:
+        parts[f"learn-{target}"] = partial(learn, data, results, target)
+        parts[f"score-{target}"] = partial(score, data, results, target, options.images)
+    for workers in (1, 2):
+        parts[f"workers-{workers}"] = partial(folder, data, results, SHARED, workers)
+    for key, count in MEMORY.items():
+        parts[key] = partial(folder, data, results, count, 0)
+    parts["peak_mb_10k_image"] = partial(large, data, results)
+    return parts
+
+
+def command(options: argparse.Namespace, name: str) -> list[str]:
+    """Return the command that measures one part."""
+    call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
+    return [*call, "--targets", *options.targets, "--images", str(options.images), "--only", name]
+
+
+def summarise(parts: dict[str, dict[str, Any]], targets: list[str]) -> dict[str, Any]:
+    """Return the figures of the benchmark.
+
+    Returns
+    -------
+    dict
+        ``targets`` (by target ``f1_auto``, ``f1_quick``, ``f1_amg``, ``ap_...``, ``recall_...``, ``images``,
+        ``objects``, ``speed``: AMG's time over that of ``auto``), ``speed_ratio_amg`` and ``encode_ratio`` (of
+        ``auto``, over all targets; with ``_quick`` those of ``quick``), ``scaling_2`` (how many times as fast two
+        workers are as one),
+        ``peak_mb_100``, ``peak_mb_1000``, ``peak_mb_10k_image`` and ``parts``.
+    """
+    scores = {target: parts[f"score-{target}"] for target in targets}
+
+    def seconds(way: str) -> float:
+        return sum(float(found[way]["seconds"]) for found in scores.values())
+
+    encode = sum(float(found["encode_s"]) for found in scores.values())
+    found_by = {
+        target: {
+            **{f"{key}_{way}": found[way][key] for way in ("auto", "quick", "amg") for key in ("f1", "ap", "recall")},
+            **{key: found[key] for key in ("images", "objects")},
+            "speed": found["amg"]["seconds"] / found["auto"]["seconds"],
+        }
+        for target, found in scores.items()
+    }
+    return {
+        "targets": found_by,
+        "speed_ratio_amg": seconds("amg") / seconds("auto"),
+        "speed_ratio_amg_quick": seconds("amg") / seconds("quick"),
+        "encode_ratio": seconds("auto") / encode,
+        "encode_ratio_quick": seconds("quick") / encode,
+        "scaling_2": parts["workers-1"]["seconds"] / parts["workers-2"]["seconds"],
+        **{key: parts[key]["peak_mb"] for key in (*MEMORY, "peak_mb_10k_image")},
+        "parts": parts,
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return the scores as a table in Markdown."""
+    lines = ["| target | F1 auto | F1 amg | AP auto | AP amg | speed |", "|---|---|---|---|---|---|"]
+    for target, found in document["targets"].items():
+        values = [found[key] for key in ("f1_auto", "f1_amg", "ap_auto", "ap_amg", "speed")]
+        lines.append(f"| {target} | {' | '.join(f'{value:.3f}' for value in values)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
