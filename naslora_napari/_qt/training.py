@@ -97,6 +97,9 @@ class Training(QObject):
         self.project = project
         self.panel.rollback_button.hide()
         self.panel.force_button.hide()
+        if not self.running:  # the curve and the comparison are of another project's training
+            self.panel.view.hide()
+            self.panel.compare_button.hide()
         self.show_readiness()
         self.project_set.emit()
         self._look_at_pace()

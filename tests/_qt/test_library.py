@@ -118,7 +118,9 @@ def test_a_project_that_is_opened_again_has_its_model(window: Window, models: Li
     other = tmp_path / "other"
     other.mkdir()
     (other / "x.png").write_bytes((window.folder / f"{FIRST}.png").read_bytes())
+    dock.train_panel.view.show()
     window.open(other)
+    assert dock.train_panel.view.isHidden()  # that training was of the other project
     assert dock.predictor.version == DEFAULT_MODEL and dock.training.adapter_path is None
     assert cells(models, NAME) == [DEFAULT_MODEL] and dock.train_panel.rollback_button.isHidden()
     window.open(project.path)
