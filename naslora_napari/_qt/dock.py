@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from ..store.edits import Edit, Window
 
 log = logging.getLogger("naslora_napari")
+#: The model is loaded so long after the dock was drawn, in ms: importing torch holds up what is drawn meanwhile.
+PAINTED_MS = 50
 
 
 class NasLoraDock(QWidget):
@@ -107,7 +109,7 @@ class NasLoraDock(QWidget):
         self._keys = Keys(napari_viewer, self)
         self.habits = Habits(self)
         self.file_tasks.run(load_layers)
-        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self.failed, doing="loading the model")
+        self._loads = False
         self.show_state()
 
     @property
@@ -180,7 +182,10 @@ class NasLoraDock(QWidget):
         self.asking.drawing.watch(self.window())
 
     def event(self, event: Any) -> bool:
-        """Close down when napari takes the dock out of the window."""
+        """Load the model once the dock is on the screen; close down when napari takes it out of the window."""
+        if event.type() == QEvent.Type.Paint and not getattr(self, "_loads", True):
+            self._loads = True
+            QTimer.singleShot(PAINTED_MS, self, self._load_model)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None and hasattr(self, "_closed"):
             self.close_down()
         return bool(super().event(event))
@@ -197,6 +202,9 @@ class NasLoraDock(QWidget):
             elif event.type() == QEvent.Type.Hide and self._window_closes:
                 self.close_down()
         return super().eventFilter(watched, event)
+
+    def _load_model(self) -> None:
+        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self.failed, doing="loading the model")
 
     def _may_close(self) -> bool:
         """Ask the person, unless a program closes the viewer: the canvas is gone then, and nothing may be shown."""

@@ -69,7 +69,7 @@ def segment_image(
 
 def _crop(found: dict[str, Any]) -> Mask:
     """Return one of the generator's masks without single pixels along its edge."""
-    left, top, width, height = found["bbox"]
+    left, top, width, height = (int(length) for length in found["bbox"])  # floats where prompts found nothing
     row, col = max(0, top - 1), max(0, left - 1)  # of which the filter sees one more pixel around it
     pixels = rle_to_mask(found["segmentation"])[row : top + height + 2, col : left + width + 2]
     return Mask(row, col, ndimage.median_filter(pixels, 3))

@@ -239,6 +239,7 @@ def test_run_to_end_stops_the_child_when_the_reader_fails(tmp_path: Path) -> Non
 def test_ctrl_c_cancels(tmp_path: Path) -> None:
     code = """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    time.sleep(0.5)  # until somebody waits for it
     os.kill(os.getppid(), signal.SIGINT)
     assert sys.stdin.readline() == "stop\\n"
     say(event="result", status="cancelled", mine=True)
