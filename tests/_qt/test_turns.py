@@ -98,7 +98,9 @@ def test_one_that_waits_outlives_the_window_and_the_next_one_finds_both(
 def test_what_ended_while_nobody_looked_is_taken_over(labelled: Window, monkeypatch: pytest.MonkeyPatch) -> None:
     window, dock, project = labelled, labelled.dock, labelled.dock.project
     assert project is not None
-    run = project.new_run(config.FineTuneConfig.checked(method="decoder-only", steps=5))
+    run = project.new_run(
+        config.FineTuneConfig.checked(method="decoder-only", steps=5, shown_images=0, seed_head=False)
+    )
     job = finetune_job(run, threads=1)
     job.start()
     assert job.wait(60) and not project.adapters()
