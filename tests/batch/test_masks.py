@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from segment_anything.modeling import Sam
+from segment_anything.utils.amg import mask_to_rle_pytorch
 from segment_anything.utils.transforms import ResizeLongestSide
 
+from naslora_napari.batch.automask import _crop
 from naslora_napari.batch.masks import Upscaling
 
 
@@ -25,3 +27,14 @@ def test_the_same_pixels_as_from_the_whole_image(litemedsam: Sam, shape: tuple[i
         found[mask.window] = mask.pixels
         assert (found != expected).mean() < 1e-4  # rounding, at logits of zero
     assert not upscaling.mask(low[4]).pixels.size and upscaling.mask(low[5]).pixels.all()
+
+
+def test_a_mask_of_the_generator_is_cropped_whatever_the_numbers_of_its_box_are() -> None:
+    drawn = torch.zeros(1, 20, 30, dtype=torch.bool)
+    drawn[0, 4:12, 6:19] = True
+    (rle,) = mask_to_rle_pytorch(drawn)
+    for box in ([6, 4, 12, 7], [6.0, 4.0, 12.0, 7.0]):  # floats where other prompts found nothing
+        found = _crop({"bbox": box, "segmentation": rle})
+        whole = np.zeros((20, 30), bool)
+        whole[found.window] = found.pixels
+        assert (whole == drawn[0].numpy()).mean() > 0.99  # the corners are rounded
