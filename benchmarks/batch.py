@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("batch-results"), help="folder with one file per part")
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--images", type=int, default=IMAGES, help="most held-out images of a target")
+    parser.add_argument("--largest", type=int, default=max(MEMORY.values()), help="images of the largest folder")
     parser.add_argument("--workers", type=int, default=1, help="parts of targets that are measured at once")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -72,7 +73,8 @@ def parts_of(options: argparse.Namespace) -> dict[str, Callable[[], dict[str, An
     for workers in (1, 2):
         parts[f"workers-{workers}"] = partial(folder, data, results, SHARED, workers)
     for key, count in MEMORY.items():
-        parts[key] = partial(folder, data, results, count, 0)
+        if count <= options.largest:
+            parts[key] = partial(folder, data, results, count, 0)
     parts["peak_mb_10k_image"] = partial(large, data, results)
     return parts
 
@@ -116,7 +118,7 @@ def summarise(parts: dict[str, dict[str, Any]], targets: list[str]) -> dict[str,
         "encode_ratio": seconds("auto") / encode,
         "encode_ratio_quick": seconds("quick") / encode,
         "scaling_2": parts["workers-1"]["seconds"] / parts["workers-2"]["seconds"],
-        **{key: parts[key]["peak_mb"] for key in (*MEMORY, "peak_mb_10k_image")},
+        **{key: part["peak_mb"] for key, part in parts.items() if key.startswith("peak_mb")},
         "parts": parts,
     }
 
