@@ -42,11 +42,13 @@ def report_text(
     names : mapping of str to str
         Names that are private, such as that of the project, and what stands in their place.
     """
-    private = {**own_names(), **names}
+    own = own_names()
+    # "15" says nothing of a person, and would be taken out of every number
+    private = {**own, **{name: place for name, place in names.items() if any(map(str.isalpha, name))}}
     lines = [f"naslora-napari {importlib.metadata.version('naslora-napari')}", "", "naslora doctor:"]
     for check in checks:
-        advice = f" ({redacted(check.advice, private)})" if check.advice else ""
-        lines.append(f"  {check.state:4} {check.name}: {redacted(check.found, private)}{advice}")
+        advice = f" ({redacted(check.advice, own)})" if check.advice else ""
+        lines.append(f"  {check.state:4} {check.name}: {redacted(check.found, own)}{advice}")
     if said:
         lines += ["", "Told lately:", *(f"  {line}" for text in said for line in redacted(text, private).splitlines())]
     if error is not None:

@@ -80,7 +80,7 @@ def test_the_report_tells_what_went_wrong_where_and_on_what(kind: type[PurePosix
     path = kind(f"/{MARK}/my cells/{MARK}.tif")
     error = _failing(str(path))
     checks = [Check("qt", "ok", "PySide6 6.10"), Check("cache", "warn", f"/home/{MARK}/.cache, 1 GB", "Delete it.")]
-    text = report_text(checks, [f"WARNING: {path} is damaged"], error, {"my project": "<project>"})
+    text = report_text(checks, [f"WARNING: {path} is damaged"], error, {"my project": "<project>", "6": "<image>"})
     assert MARK not in text and all(name not in text for name in own_names())
     for told in ("naslora-napari ", "ok   qt: PySide6 6.10", "warn cache: <path> (Delete it.)", "RuntimeError: while"):
         assert told in text, told
