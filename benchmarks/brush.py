@@ -10,14 +10,14 @@ from typing import Any
 import imageio.v3 as iio
 import napari
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 from qtpy.QtCore import QCoreApplication
-from qtpy.QtWidgets import QWidget
 
 from heartbeat import Heartbeat
 from naslora_napari._qt import driving
 from naslora_napari._qt.canvas import OBJECTS
 from naslora_napari.demo.hands import Hands, pause
+from plain import plain_window
 
 #: Moves of the mouse in one stroke, and its length as a share of the image.
 MOVES, REACH = 30, 0.1
@@ -46,7 +46,8 @@ def measure(hands: Hands, beat: Heartbeat, folder: Path, size: int, strokes: int
     hands.press(dock.prompt_panel.mode_buttons["brush"])
     objects = dock.canvas.layers[OBJECTS]
     objects.brush_size = BRUSH_SIZE
-    plain, labels = _plain(hands, image)
+    plain, labels = plain_window(hands, image)
+    labels.brush_size, labels.mode = BRUSH_SIZE, "paint"
     pairs = []
     try:
         for k in range(strokes + 1):
@@ -66,21 +67,6 @@ def measure(hands: Hands, beat: Heartbeat, folder: Path, size: int, strokes: int
         "moves": MOVES,
         "image_side": size,
     }
-
-
-def _plain(hands: Hands, image: np.ndarray) -> tuple[napari.Viewer, Labels]:
-    """Return a napari with a canvas of the same size, and the labels in it."""
-    viewer = napari.Viewer()
-    beside = QWidget()
-    beside.setFixedWidth(hands.dock.width())
-    viewer.window.add_dock_widget(beside, area="right")
-    window = hands.dock.window()
-    viewer.window.resize(window.width(), window.height())
-    viewer.add_image(image)
-    labels = viewer.add_labels(np.zeros(image.shape, np.int32), opacity=0.5)
-    labels.brush_size, labels.mode = BRUSH_SIZE, "paint"
-    pause(SAVED_MS)
-    return viewer, labels
 
 
 def _stroke(viewer: napari.Viewer, layer: Layer, row: float, size: int) -> float:

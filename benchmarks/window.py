@@ -66,19 +66,22 @@ class Annotator:
         self._open_image("open the project", self._choose_project)
         self._to_last_image()
 
-    def pairs(self, count: int) -> dict[str, Any]:
-        """Click, and ask the bare model the same, in turns."""
+    def pairs(self, count: int, aim: bool = False) -> dict[str, Any]:
+        """Click, and ask the bare model the same, in turns; with ``aim`` the mouse rests before each click."""
         bare = _Bare(self.dock)
-        clicks, calls, same = [], [], 0
+        handed, drawn, calls, same = [], [], [], 0
         for _ in range(count):
-            clicks.append(self.hands.timed_click(next(self._places))[1])  # no heart beats: it would slow the model down
+            took = self.hands.timed_click(next(self._places), aim=aim)[1]  # no heart beats: they would slow it down
+            handed.append(took.handed)
+            drawn.append(took.drawn)
             seconds, mask = bare.ask(self._session.prompts)
             calls.append(1e3 * seconds)
             shown = self.hands.shown()
             same += shown is not None and np.array_equal(shown.mask, mask)
             self.hands.key(Qt.Key.Key_Escape)
-        real, wanted = percentiles(clicks), percentiles(calls)
-        return {**_ratios(real, wanted), "count": count, "same_masks": same, "click_ms": real, "bare_ms": wanted}
+        real, data, wanted = percentiles(drawn), percentiles(handed), percentiles(calls)
+        told = {"count": count, "same_masks": same, "click_ms": real, "handed_ms": data, "bare_ms": wanted}
+        return {**_ratios(real, wanted), "no_draw_ratio_p50": _ratios(data, wanted)["ratio_p50"], **told}
 
     def change_images(self, count: int) -> dict[str, Any]:
         """Go back and forth through the images with the keys."""
@@ -201,7 +204,7 @@ class Annotator:
     def _click(self, phase: str) -> float:
         """Click on the next nucleus and return the milliseconds until its mask was on the screen."""
         with self.beat.during(phase):
-            return self.hands.timed_click(next(self._places))[1]
+            return self.hands.timed_click(next(self._places))[1].drawn
 
     def _accept(self) -> bool:
         """Accept the mask, delete the object again; return whether there was one."""

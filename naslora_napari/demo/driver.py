@@ -128,7 +128,7 @@ class Loop:
                 break
             key = ids[k % len(ids)]
             found.answers[key], took = self.hands.timed_click(deepest_point(outlines == key))
-            found.milliseconds.append(took)
+            found.milliseconds.append(took.drawn)
             self.hands.key(Qt.Key.Key_Escape)
         if not found.milliseconds:
             raise UserError(f"No click could be timed ({when}).", self.hands.complaint())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from napari import Viewer
 from napari.utils.notifications import NotificationSeverity, notification_manager
@@ -23,6 +24,17 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 POLL_MS = 4
 #: How long a model on a slow machine may take to answer, in seconds.
 ANSWER_S = 120.0
+
+
+#: A person who aims rests the mouse for so long before a click, in ms.
+AIM_MS = 600
+
+
+class Took(NamedTuple):
+    """Milliseconds from the mouse button until napari had the answer's mask, and until a frame with it was shown."""
+
+    handed: float
+    drawn: float
 
 
 def pause(milliseconds: int) -> None:
@@ -118,11 +130,13 @@ class Hands:
         """Click on a place (row, col) of the image and return the answer that then is on the screen."""
         return self.timed_click(place, negative)[0]
 
-    def timed_click(self, place: Point, negative: bool = False) -> tuple[Prediction, float]:
-        """Click, and return the answer and the milliseconds until a frame with it was on the screen."""
-        return self._answer(
-            lambda: driving.click(self.viewer, self.dock.canvas.layers[IMAGE], place, RIGHT if negative else LEFT)
-        )
+    def timed_click(self, place: Point, negative: bool = False, aim: bool = False) -> tuple[Prediction, Took]:
+        """Click, and return the answer and what it took; with ``aim`` the mouse rests at the place before."""
+        layer = self.dock.canvas.layers[IMAGE]
+        if aim:
+            driving.rest(self.viewer, layer, place)
+            pause(AIM_MS)
+        return self._answer(lambda: driving.click(self.viewer, layer, place, RIGHT if negative else LEFT))
 
     def drag_box(self, box: tuple[float, float, float, float]) -> Prediction:
         """Draw a box (row0, col0, row1, col1) and return the answer."""
@@ -167,7 +181,7 @@ class Hands:
         left, top, right, bottom = (round(ratio * pixel) for pixel in pixels)
         return left, top, right, bottom
 
-    def _answer(self, act: Callable[[], None]) -> tuple[Prediction, float]:
+    def _answer(self, act: Callable[[], None]) -> tuple[Prediction, Took]:
         """Do something that asks the model; wait until a frame with the new answer was shown."""
         dock, shown = self.dock, self.shown
         before = shown()
@@ -199,7 +213,7 @@ class Hands:
         prediction = shown()
         if prediction is None:
             raise UserError("The answer to a prompt went away at once.", self.complaint())
-        return prediction, 1000 * (moments["drawn"] - started)
+        return prediction, Took(1000 * (moments["answered"] - started), 1000 * (moments["drawn"] - started))
 
     def shown(self) -> Prediction | None:
         """Return the answer that the window shows now."""
