@@ -31,8 +31,8 @@ def leave_out_while_empty(viewer: Viewer, layer: Layer) -> None:
 
 
 def _node(viewer: Viewer, layer: Layer) -> Any:
-    """Return what stands for a layer in the scene: napari has no public name for it."""
+    """Return what stands for a layer in the scene: napari has no public name for it, and hands plugins a proxy."""
     try:
-        return viewer.window._qt_viewer.canvas.layer_to_visual[layer].node
+        return getattr(viewer, "__wrapped__", viewer).window._qt_viewer.canvas.layer_to_visual[layer].node
     except (AttributeError, KeyError):
         return None
