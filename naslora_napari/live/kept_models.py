@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
     from naslora_trainer.adapter import Adapter
+    from naslora_trainer.seed_head import SeedHead
 
 #: So much memory may models take that do not answer now, in bytes: a dozen small ones.
 KEPT_BYTES = 512 * 2**20
@@ -30,6 +31,8 @@ class Model:
     adapter: Adapter | None
     version: str
     key: str
+    #: What finds objects by itself, if the adapter has learned that.
+    head: SeedHead | None
 
 
 class KeptModels:
@@ -102,11 +105,15 @@ class KeptModels:
         from naslora_trainer.base import fingerprint
         from naslora_trainer.devices import pick_device
         from naslora_trainer.models import build, learned_prompts
+        from naslora_trainer.seed_head import head_of
 
         _check_here(base)
         sam = build(base, adapter, pick_device(self._device))
         key = fingerprint(sam.image_encoder.state_dict())
-        return Model(base, sam, learned_prompts(base, adapter), adapter, version, key)
+        head = head_of(adapter.tensors, adapter.meta.classes) if adapter else None
+        return Model(
+            base, sam, learned_prompts(base, adapter), adapter, version, key, head.to(sam.device) if head else None
+        )
 
 
 def _check_here(base: str) -> None:

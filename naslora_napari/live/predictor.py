@@ -156,7 +156,7 @@ class LivePredictor:
         """Encode all of another image for later, unless it is so large that it will be seen in regions."""
         if picture.in_parts:
             return
-        self.look(picture)
+        self._encode(_State(self._loaded().model, picture), _all_of(picture))
 
     def predict(self, prompts: Prompts) -> Prediction:
         """Answer ``prompts``; ``version`` in the answer says which model it was.
@@ -200,19 +200,13 @@ class LivePredictor:
 
         Of a large image that is a reduced picture.
         """
-        from naslora_trainer.seed_head import head_of
-
         state = _State(self._loaded().model, picture)
-        model = state.model
-        region = region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape))
-        predictor = _predictor(model.sam, self._encode(state, region))
-        adapter = model.adapter
-        head = head_of(adapter.tensors, adapter.meta.classes) if adapter else None
-        if adapter is None or head is None:
-            return Look(predictor, model.learned, (model.version, model.key))
+        model, region = state.model, _all_of(picture)
+        predictor, identity = _predictor(model.sam, self._encode(state, region)), (model.version, model.key)
+        if model.head is None or model.adapter is None:
+            return Look(predictor, model.learned, identity)
         rgb = picture.rgb8(region.window, MOST_SEEN)
-        finds = head.to(predictor.device), rgb, adapter.one_object
-        return Look(predictor, model.learned, (model.version, model.key), *finds)
+        return Look(predictor, model.learned, identity, model.head, rgb, model.adapter.one_object)
 
     def swap(self, adapter: Adapter | Path | None, base: str = "") -> str:
         """Change to another model and return the new version.
@@ -389,6 +383,11 @@ class LivePredictor:
         moved = _with_mask_of(prompts, region).in_part((region.row0, region.col0), factor)
         found = answer(_predictor(model.sam, embedding), moved, model.learned, model.version)
         return _on_image(found, region, factor)
+
+
+def _all_of(picture: Picture) -> Region:
+    """Return the region that is all of a picture."""
+    return region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape))
 
 
 def _predictor(sam: Sam, embedding: Embedding) -> SamPredictor:
