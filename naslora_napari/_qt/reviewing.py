@@ -29,7 +29,6 @@ log = logging.getLogger("naslora_napari")
 ACCEPT = "Accept every object of the open image, and open the next doubtful one"
 #: So many pictures that are wanted wait; those that were scrolled past are dropped.
 MOST_WANTED = 60
-TABLE = "measurements.csv"
 #: The gallery has this height at first, in pixels.
 TALL = 224
 
@@ -162,7 +161,7 @@ class Reviewing(QObject):
         if run.folder is None:
             title = f"Where are the images of {run.wanted.out.name}?"
             path = QFileDialog.getExistingDirectory(self._dock, title)
-            if path and (Path(path) / run.names[0]).exists():
+            if path and (Path(path) / run.files[0]).exists():
                 return self.open(run.wanted.out, Path(path))
             warn(f"The images of {run.wanted.out.name} are not there: their results can be seen, but not corrected.")
         old = None if self.review is None else self.review.run
@@ -175,7 +174,8 @@ class Reviewing(QObject):
         gallery.choose(self._opened[0])
         gallery.tiles.setFocus()
         if run.untold:
-            warn(f"There is no {TABLE} of this version in {run.wanted.out}: sizes and confidence are not known.")
+            table = f"{run.table.name} of this version in {run.table.parent}"
+            warn(f"There is no {table}: sizes and confidence are not known.")
         if run.failed:
             tell(f"{counted(len(run.failed), 'image')} of {run.wanted.out.name} could not be segmented.")
 

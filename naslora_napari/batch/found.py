@@ -111,6 +111,11 @@ class FoundRun:
     noted: int = 0
 
     @property
+    def table(self) -> Path:
+        """The table of the objects."""
+        return self.wanted.out / TABLE
+
+    @property
     def untold(self) -> bool:
         """Whether objects were found of which nothing is told: their table is missing or of another version."""
         return self.noted > 0 and len(self.objects.image) == 0
