@@ -105,9 +105,11 @@ def added_models() -> dict[str, ModelEntry]:
     except (OSError, ValueError, RecursionError) as error:
         log.warning("The added models in %s cannot be read: %s", path, error)
         return {}
-    entries = {}
+    entries, shipped = {}, shipped_models()
     for model_id, fields in found.items():
         try:
+            if model_id in shipped:
+                raise ValueError("a shipped model has this id")
             entries[model_id] = _added(model_id, fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             log.warning("The added model %r in %s is left out: %s", model_id, path, error)
@@ -130,7 +132,6 @@ def _added(model_id: str, fields: dict[str, Any]) -> ModelEntry:
     entry = _entry(model_id, fields)
     sound = (
         ID.fullmatch(entry.id)
-        and entry.id not in shipped_models()
         and entry.architecture in ARCHITECTURES
         and entry.source == "file"
         and re.fullmatch(r"[0-9a-f]{64}", entry.sha256)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors import SafetensorError, safe_open
 
+from .data import LONGEST_CLASS
 from .errors import UserError
 
 #: Version of the file's layout. 2 can hold a head that finds objects, 3 one that tells classes; older ones are read.
@@ -64,7 +65,7 @@ class AdapterMeta(BaseModel):
     partial: int = Field(default=1, ge=1)
     cell_sees: Literal["window", "map"] = "window"
     prompts: tuple[str, ...] = ("point", "box")
-    classes: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+    classes: tuple[Annotated[str, Field(min_length=1, max_length=LONGEST_CLASS)], ...] = Field(
         default=(), max_length=MOST_CLASSES
     )
     architecture: dict[str, dict[str, float]] = Field(default_factory=dict)

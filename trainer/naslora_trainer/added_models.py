@@ -13,7 +13,7 @@ import tomli_w
 
 from naslora_resources.registry import ID, PROMPTS, ModelEntry, added_file, added_models, shipped_models
 
-from .base import load_entry, read_checkpoint
+from .base import read_checkpoint, with_weights
 from .errors import UserError
 from .files import saving
 
@@ -34,7 +34,7 @@ def add_model(
 ) -> ModelEntry:
     """Make a checkpoint a base model of this computer, and return its entry; the file stays where it is.
 
-    It is loaded once, without unpickling code, which finds out its architecture. Later uses check its SHA-256.
+    It is read once, without unpickling code, which finds out its architecture. Later uses check its SHA-256.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ def add_model(
         raise UserError(f"There is a base model '{name}' already.", "Choose another name.")
     if not prompts or set(prompts) - set(PROMPTS):
         raise UserError("It is not clear which prompts the model knows.", f"Choose from {', '.join(PROMPTS)}.")
-    architecture = architecture_of(read_checkpoint(path), path.name)
+    state = read_checkpoint(path)
+    architecture = architecture_of(state, path.name)
     example = shipped_models()[_EXAMPLES[architecture]]
     mean, std = example.pixel_mean, example.pixel_std
     if pixels == "unit":
@@ -83,7 +84,7 @@ def add_model(
         citation="",
         file=str(path),
     )
-    load_entry(entry)
+    with_weights(entry, state, path)
     _write({**added_models(), name: entry})
     return entry
 

@@ -76,9 +76,20 @@ def load_entry(entry: ModelEntry, checkpoint: Path | None = None) -> Sam:
     if entry.source == "adapter" and checkpoint is None:
         return _with_its_adapter(entry)
     path = checkpoint or checkpoint_of(entry)
+    return with_weights(entry, read_checkpoint(path), path)
+
+
+def with_weights(entry: ModelEntry, state: Mapping[str, Tensor], path: Path) -> Sam:
+    """Return the model of a registry entry with the weights that were read from ``path``, in eval mode on the CPU.
+
+    Raises
+    ------
+    UserError
+        They are those of another architecture.
+    """
     sam = _skeleton(entry)
     try:
-        sam.load_state_dict(read_checkpoint(path), strict=True)
+        sam.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise UserError(
             f"{path} does not hold the weights of '{entry.id}'.",

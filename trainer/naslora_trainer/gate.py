@@ -127,7 +127,7 @@ class Gate:
         old = head_of(live.tensors, live.meta.classes) if live else None
         before = None
         if live and old:
-            in_use, _ = self._in_use()
+            in_use = build(self._config.base, live, self._device)
             before = automatic_f1(in_use, old.to(self._device), self._whole, live.one_object, self._check_stop)
         return {"before": before, "after": automatic_f1(sam, head, self._whole, one_object, self._check_stop)}
 
