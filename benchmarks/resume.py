@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -12,6 +13,23 @@ from typing import Any
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json, write_json
+
+
+def parser_of(doc: str | None, results: str) -> argparse.ArgumentParser:
+    """Return what reads the options that all of these benchmarks have.
+
+    Parameters
+    ----------
+    doc : str or None
+        What the benchmark says of itself.
+    results : str
+        Name of the folder with one file for each result, where no other is given.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the packs")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    parser.add_argument("--results", type=Path, default=Path(results), help="folder with one file for each result")
+    return parser
 
 
 def keep_settings(results: Path, settings: Mapping[str, Any]) -> None:
