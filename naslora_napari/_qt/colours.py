@@ -26,6 +26,8 @@ class Themed:
         return self.dark if ink.lightness() > 127 else self.light
 
 
+#: What passes and what fails or is doubtful, on either theme: sky blue and vermilion of Okabe and Ito.
+PASSES, FAILS = "#56b4e9", "#d55e00"
 #: What is wrong: text.
 TROUBLE = Themed("#ff8b8e", "#b4232a")
 #: Lines of a training.

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ..batch.doubt import ANY, QUANTITIES, Quantity
 from ..batch.review import Review
-from .gallery_model import FAILS
+from .colours import FAILS, PASSES
 from .image_list import SearchField
 
 TITLES: dict[Quantity, str] = {
@@ -20,7 +20,6 @@ TITLES: dict[Quantity, str] = {
     "confidence": "Confidence of objects",
     "count": "Objects per image",
 }
-PASSES = "#56b4e9"
 BINS = 40
 #: The gallery follows a line that is dragged so often, in ms.
 FOLLOW_MS = 60

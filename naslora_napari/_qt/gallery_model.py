@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QW
 
 from ..batch.review import Review
 from ..store.records import State
+from .colours import FAILS
 from .image_model import NOWHERE, Index, draw_state
 from .widgets import counted
 
@@ -19,8 +20,6 @@ PICTURE = 112
 WIDTH, HEIGHT = 132, PICTURE + 46
 #: So many pictures are kept in memory; the oldest are asked for again.
 MOST_PICTURES = 600
-#: Of what does not pass: vermilion of Okabe and Ito, on dark and on light.
-FAILS = "#d55e00"
 IMAGE = Qt.ItemDataRole.UserRole
 SIGNS: dict[str, State] = {"opened": "in progress", "accepted": "complete"}
 

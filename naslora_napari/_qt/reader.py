@@ -64,13 +64,17 @@ def read_sample(path: str) -> list[Any]:
     return NO_LAYERS
 
 
-def dock_of(viewer: Viewer) -> NasLoraDock:
-    """Return the dock in a viewer's window, put there where it is missing."""
+def docks_in(viewer: Viewer) -> list[NasLoraDock]:
+    """Return the docks in a viewer's window."""
     from .dock import NasLoraDock
 
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, NasLoraDock):
-            return widget
+    return [widget for widget in viewer.window.dock_widgets.values() if isinstance(widget, NasLoraDock)]
+
+
+def dock_of(viewer: Viewer) -> NasLoraDock:
+    """Return the dock in a viewer's window, put there where it is missing."""
+    for dock in docks_in(viewer):
+        return dock
     return viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)[1]
 
 

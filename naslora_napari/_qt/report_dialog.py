@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEd
 from ..doctor import examine
 from ..reporting import report_text
 from .notify import last_error, said
+from .reader import docks_in
 from .tasks import Tasks
 from .widgets import button, wrapped
 
@@ -81,10 +82,8 @@ class ReportDialog(QDialog):
 
 def open_report(error: BaseException | None = None) -> ReportDialog:
     """Show the report of an error, by default of the last one if there was any, in the current window."""
-    from .dock import NasLoraDock
-
     viewer = current_viewer()
-    docks = [] if viewer is None else [w for w in viewer.window.dock_widgets.values() if isinstance(w, NasLoraDock)]
+    docks = [] if viewer is None else docks_in(viewer)
     names: dict[str, str] = {}
     for project in (dock.project for dock in docks if dock.project is not None):
         names |= {entry.name: "<image>" for entry in project.images}

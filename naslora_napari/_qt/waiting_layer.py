@@ -11,12 +11,11 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from ..live import AnnotationSession
 from .canvas import IMAGE, OBJECTS, Canvas
+from .colours import FAILS, PASSES
 from .image_layer import TRANSFORM, place_of
 from .planes import NOTHING
 
 NAME = "To review"
-#: Of Okabe and Ito: sky blue, and vermilion for what is doubtful.
-WAITS, DOUBTFUL = "#56b4e9", "#d55e00"
 #: In pixels of the image.
 WIDTH = 1
 #: Of larger images, in pixels, outlines take too long to be found after each stroke.
@@ -42,7 +41,7 @@ class WaitingLayer:
     def show(self, session: AnnotationSession) -> None:
         """Draw what waits in the open image as it is now."""
         infos = session.objects.items()
-        colors = {key: DOUBTFUL if info.review == "doubtful" else WAITS for key, info in infos if info.waiting}
+        colors = {key: FAILS if info.review == "doubtful" else PASSES for key, info in infos if info.waiting}
         shown = bool(colors) and session.labels.size <= LARGEST
         if not self._canvas.present(OBJECTS) or not (shown or self._layer in self._viewer.layers):
             return

@@ -15,6 +15,7 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
 from naslora_trainer.devices import autocast
+from naslora_trainer.instances import spread
 from naslora_trainer.regions import MOST_SEEN
 
 from .masks import AutoMasks, Mask, paint
@@ -47,11 +48,8 @@ def segment_image(
     """
     if max(image.shape[:2]) > MOST_SEEN:
         small = segment_image(sam, learned, ResizeLongestSide(MOST_SEEN).apply_image(image), grid, precision)
-        rows, cols = (
-            ((np.arange(size) + 0.5) * seen / size).astype(int)
-            for size, seen in zip(image.shape, small.labels.shape, strict=False)
-        )
-        return AutoMasks(small.labels[np.ix_(rows, cols)], small.confidence)
+        enlarged = small.labels[np.ix_(*spread(image.shape[:2], small.labels.shape))]
+        return AutoMasks(enlarged, small.confidence)
     generator = SamAutomaticMaskGenerator(
         sam,
         points_per_side=grid,
