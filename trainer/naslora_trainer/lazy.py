@@ -1,4 +1,4 @@
-"""Image files read in parts, as dask arrays: TIFFs through tifffile, OME-Zarr through zarr, animations frame by frame."""
+"""Image files read in parts, as dask arrays: TIFFs through tifffile, OME-Zarr through zarr, animations by frames."""
 
 from __future__ import annotations
 
