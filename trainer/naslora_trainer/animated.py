@@ -17,12 +17,15 @@ MOST_FRAMES = 10_000
 
 
 def is_animated(path: Path) -> bool:
-    """Return whether a file is of a format that has frames, and has several."""
+    """Return whether a file is of a format that has frames, and has several; False where it cannot be read."""
     with open(path, "rb") as file:
         if file.read(4) not in _SIGNATURES:
             return False
-    with Image.open(path, formats=_FORMATS) as image:
-        return bool(getattr(image, "is_animated", False))
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # decoders raise nearly everything; whoever reads it as a whole says what is wrong
+        return False
 
 
 def open_frames(path: Path) -> Any:
@@ -33,14 +36,14 @@ def open_frames(path: Path) -> Any:
     UserError
         It has too many frames.
     """
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     with Image.open(path, formats=_FORMATS) as image:
         count, (width, height) = int(image.n_frames), image.size  # type: ignore[attr-defined]
     if count > MOST_FRAMES:
         raise UserError(f"{path} has more than {MOST_FRAMES:,} frames.", "Save it in parts.")
-    read = dask.delayed(_frame, pure=True)
+    read = delayed(_frame, pure=True)
     shape = (height, width, 3)
     return da.stack([da.from_delayed(read(path, index), shape, np.uint8) for index in range(count)])
 
