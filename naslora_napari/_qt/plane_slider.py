@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +80,9 @@ class PlaneSlider(QObject):
         self._layer = self._dock.viewer.add_layer(Points(data, name=NAME, size=1, visible=False))
         layers.move(layers.index(self._layer), 0)
         layers.selection.active = active
+        letters = re.findall(r"([a-z])\d+", next(iter(names.values())).rpartition("-")[2])
+        if len(letters) == len(corners[0]):
+            self._dock.viewer.dims.axis_labels = (*letters, "y", "x")
 
     def _on_step(self, event: Any = None) -> None:
         if not self._own_change and self._present:
