@@ -33,6 +33,7 @@ from .library import Library
 from .notify import report, warn
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
+from .plane_slider import PlaneSlider
 from .prompt_panel import PromptPanel
 from .report_dialog import open_report
 from .reviewing import Reviewing
@@ -103,6 +104,7 @@ class NasLoraDock(QWidget):
         self.ahead, self.suggesting = Ahead(self), Suggesting(self)
         self.reviewing: Reviewing = Reviewing(self)
         self.following: Following = Following(self)
+        self.plane_slider = PlaneSlider(self)
         self.sample = SampleProject(self)
         self._lay_out()
         self._connect()
@@ -167,6 +169,7 @@ class NasLoraDock(QWidget):
         self.batching.close()
         self.keeping.close()
         self.browsing.close()
+        self.plane_slider.close()
         self.model_tasks.close()
         self.file_tasks.close()
 
@@ -308,6 +311,7 @@ class NasLoraDock(QWidget):
         self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
         self.browsing.show_image(name)
+        self.plane_slider.show_image(project, name)
         self.open_panel.channels.show_channels(channels, project.channels(name))
         self.asking.prepare(name, picture)
         if then is not None:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from naslora_trainer.animated import is_animated
 from naslora_trainer.decode import MAX_PIXELS, is_tiff, is_zarr
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved
@@ -57,10 +58,14 @@ def open_stack(path: Path) -> Opened | None:
     UserError
         It is an OME-Zarr folder that cannot be read, or a plane is too large.
     """
-    if not is_zarr(path) and not (path.is_file() and is_tiff(path) and _has_many_axes(path)):
+    if not is_zarr(path) and not (path.is_file() and _has_planes(path)):
         return None
     opened = open_lazily(path, MAX_PIXELS)
     return opened if opened is not None and opened.axes else None
+
+
+def _has_planes(path: Path) -> bool:
+    return _has_many_axes(path) if is_tiff(path) else is_animated(path)
 
 
 def segment_stack(name: str, path: Path, stack: Opened, segment_each: SegmentEach, wanted: Wanted) -> StackResult:

@@ -56,7 +56,15 @@ def test_an_object_is_followed_through_a_stack(closed_window: Window, stack: Pat
     with window.qtbot.waitSignal(dock.imageReady):
         window.press(Qt.Key.Key_PageDown)
     assert session.name == "cells-z1" and np.array_equal(dock.canvas.layers["Objects"].data, planes[1])
+    dims = window.viewer.dims
+    assert dims.nsteps[0] == PLANES and dims.current_step[0] == 1  # napari's own slider goes with it
+    assert dims.axis_labels[0] == "z"
+    with window.qtbot.waitSignal(dock.imageReady):
+        window.press(Qt.Key.Key_Right)  # napari's key for the slider
+    assert session.name == "cells-z2" and dims.current_step[0] == 2
+    assert np.array_equal(dock.canvas.layers["Objects"].data, planes[2])
     window.press(Qt.Key.Key_U)  # the step on the last plane, which is opened for it
     window.until(lambda: session.name == "cells-z3")
     window.settle()
     assert not window.on_disk("cells-z3").any() and window.on_disk("cells-z2").any()
+    assert dims.current_step[0] == 3

@@ -11,10 +11,11 @@ import tifffile
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.images import to_rgb8
-from naslora_trainer.pictures import OVERVIEW, Picture, factor_of, open_picture, picture_of, picture_size
+from naslora_trainer.pictures import OVERVIEW, Picture, factor_of, open_picture, picture_of, picture_size, planes_of
 
 SHAPE = (1500, 2100)
 
@@ -165,3 +166,17 @@ def test_a_cut_off_tiff_is_refused(pixels: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "cut.tif").write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(UserError):
         open_picture(tmp_path / "cut.tif", whole_below=0)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_frames_of_an_animation_are_planes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"growth.{suffix}"
+    frames = [Image.fromarray(np.full((6, 8, 3), 40 * k, np.uint8)) for k in range(1, 4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], **({"lossless": True} if suffix == "webp" else {}))
+    assert planes_of(path) == ("t", (3,)) and picture_size(path) == (6, 8)
+    assert [int(open_picture(path, (k,)).whole()[0, 0, 0]) for k in range(3)] == [40, 80, 120]
+    assert open_picture(path).whole()[0, 0, 0] == 40
+    with pytest.raises(UserError):
+        open_picture(path, (3,))
+    frames[0].save(path, save_all=True)
+    assert planes_of(path) == ("", ())

@@ -1,4 +1,4 @@
-"""Image files that are read in parts, as dask arrays: large TIFFs through tifffile, OME-Zarr folders through zarr."""
+"""Image files read in parts, as dask arrays: TIFFs through tifffile, OME-Zarr through zarr, animations by frames."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import tifffile
 
+from .animated import is_animated, open_frames
 from .decode import channel_axis, check_complete, check_pixels, is_tiff, is_zarr
 from .errors import UserError
 from .ome import ome_attributes
@@ -61,7 +62,7 @@ class Opened:
 
 
 def open_lazily(path: Path, max_pixels: int) -> Opened | None:
-    """Open a TIFF or an OME-Zarr folder without reading pixels.
+    """Open a TIFF, an OME-Zarr folder or an animation without reading pixels.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def open_lazily(path: Path, max_pixels: int) -> Opened | None:
         It cannot be read as an image, or its planes have more than ``max_pixels`` pixels.
     """
     try:
-        found = _open_zarr(path) if is_zarr(path) else _open_tiff(path) if is_tiff(path) else None
+        found = _open_zarr(path) if is_zarr(path) else _open_tiff(path) if is_tiff(path) else _open_animation(path)
     except UserError:
         raise
     except Exception as error:  # decoders raise nearly everything on damaged files
@@ -104,6 +105,10 @@ def _open_tiff(path: Path) -> Opened | None:
         check_chunks(path, stored)
         levels.append(_ordered(da.from_array(stored, chunks=stored.chunks, name=False, asarray=True), order))
     return Opened(_halves(levels, len(axes)), axes, dyes)
+
+
+def _open_animation(path: Path) -> Opened | None:
+    return Opened((open_frames(path),), "t") if is_animated(path) else None
 
 
 def _layout(path: Path, sizes: Sequence[int], names: str) -> tuple[list[int], str, bool]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .channels import Channels, channel_names, check_channels, composite
-from .decode import MAX_PIXELS, channels_last, is_zarr, plane_shape
+from .decode import MAX_PIXELS, channels_last, is_tiff, is_zarr, plane_shape
 from .errors import UserError
 from .images import default_limits, read_image, to_rgb8
 from .lazy import Opened, open_lazily
@@ -134,7 +134,8 @@ def _open(path: Path, plane: Plane, max_pixels: int, whole_below: int, channels:
     """Open an image without the size of its pixels."""
     opened = open_lazily(path, max_pixels)
     small = opened is not None and not opened.axes and opened.levels[0].nbytes < whole_below and not is_zarr(path)
-    if opened is None or (small and not opened.dyes):
+    first = opened is not None and bool(opened.axes) and not plane and not is_zarr(path) and not is_tiff(path)
+    if opened is None or first or (small and not opened.dyes):  # the first frame of an animation stands for it
         if plane:
             raise _no_plane(path, plane)
         return picture_of(read_image(path, max_pixels))
