@@ -90,7 +90,14 @@ def test_what_is_under_the_resting_mouse_is_shown_and_never_accepted(
     driving.rest(window.viewer, window.image, (2, 2))
     window.until(lambda: not window.hovered.any())
 
+    driving.rest(window.viewer, window.image, (row, col))
+    window.until(lambda: bool(window.hovered.any()))
+    shown = window.hovered
+    questions: list[float] = []
+    answer = window.dock.predictor.predict
+    monkeypatch.setattr(window.dock.predictor, "predict", lambda asked: (questions.append(0.0), answer(asked))[1])
     window.click((row, col))
+    assert not questions and np.array_equal(window.preview, shown)  # the click is answered by what was shown
     assert window.preview.any() and not window.hovered.any()
     window.press(Qt.Key.Key_A)
     assert window.on_disk().any()

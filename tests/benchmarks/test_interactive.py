@@ -21,7 +21,17 @@ FEW = {
     "--strokes": 1,
     "--side": 256,
 }
-KEYS = ("click_ratio_p50", "click_ratio_p95", "training_ratio_p95", "stall_ms_max", "dock_open_s", "brush_ratio")
+KEYS = (
+    "click_ratio_p50",
+    "click_ratio_p95",
+    "training_ratio_p95",
+    "stall_ms_max",
+    "dock_open_s",
+    "brush_ratio",
+    "aimed_ratio_p50",
+    "click_ratio_no_draw_p50",
+    "click_ratio_over_bound_p50",
+)
 
 
 def test_it_measures_a_real_window(tmp_path: Path) -> None:
