@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
 from qtpy.QtCore import QCoreApplication, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QInputDialog, QLineEdit, QWidget
+from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QInputDialog, QLineEdit, QScrollArea, QWidget
 
 from leaves import draw_leaves
 from naslora_napari._qt import driving
@@ -89,6 +90,10 @@ class Album:
 
     def panels(self, name: str, *widgets: QWidget) -> None:
         """Take panels of the dock that are below each other."""
+        (scroll,) = (area for area in self.dock.findChildren(QScrollArea) if area.isAncestorOf(self.dock.status))
+        for widget in reversed(widgets):
+            scroll.ensureWidgetVisible(widget)
+            pause(50)
         frames = [self.hands.frame_of(widget) for widget in widgets]
         left, top = (min(frame[i] for frame in frames) for i in (0, 1))
         right, bottom = (max(frame[i] for frame in frames) for i in (2, 3))
@@ -110,6 +115,8 @@ class Album:
             self._save(name, image.convert("RGB"))
 
     def _seen(self) -> Image.Image:
+        for told in driving.canvas_widget(self.viewer).findChildren(NapariQtNotification):
+            told.close()  # what was told may hold a path
         pause(250)
         return Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
 
@@ -232,8 +239,6 @@ def _segment(album: Album, folder: Path) -> None:
     hands.wait(lambda: bool(shown), "the result")
     pause(500)
     album.window("result")
-    for layer in list(album.viewer.layers)[-2:]:
-        album.viewer.layers.remove(layer)
 
 
 def _around(album: Album) -> None:
@@ -402,16 +407,18 @@ def main() -> None:
         import napari
 
         QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_DontUseNativeDialogs)  # so that it can fill them in
-        viewer = napari.Viewer(title="napari")
-        viewer.window.resize(*WINDOW)
-        _, dock = viewer.window.add_plugin_dock_widget("naslora-napari", "NAS-LoRA")
-        album = Album(Hands(viewer, dock), chosen.out, Path(work))
-        try:
-            for name in chosen.only or CHAPTERS:
+        made: set[str] = set()
+        for name in chosen.only or CHAPTERS:
+            viewer = napari.Viewer(title="napari")
+            viewer.window.resize(*WINDOW)
+            _, dock = viewer.window.add_plugin_dock_widget("naslora-napari", "NAS-LoRA")
+            album = Album(Hands(viewer, dock), chosen.out, Path(work))
+            try:
                 CHAPTERS[name](album)
-        finally:
-            viewer.close()
-    if not chosen.only and (missing := set(PICTURES) ^ set(album.made)):
+            finally:
+                viewer.close()
+            made.update(album.made)
+    if not chosen.only and (missing := set(PICTURES) ^ made):
         raise SystemExit(f"made or listed, but not both: {', '.join(sorted(missing))}")
 
 

@@ -190,11 +190,12 @@ class Reviewing(QObject):
             self.gallery.tiles.left.connect(lambda: canvas_widget(self._dock.viewer).setFocus())
             self.gallery.limited.connect(lambda done: self._keep() if done else None)
             self.gallery.model.picture_wanted.connect(self._want)
-        place = self.gallery.parent()
+        place: Any = self.gallery.parent()
         if not isinstance(place, QDockWidget):  # new, or the person has closed it
             window: Any = self._dock.viewer.window._qt_window
             window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-            place = self._dock.viewer.window.add_dock_widget(self.gallery, name="Review", area="bottom")
+            self._dock.viewer.window.add_dock_widget(self.gallery, name="Review", area="bottom")
+            place = self.gallery.parent()  # napari's answer is a proxy where it opened the dock, which Qt refuses
             window.resizeDocks([place], [TALL], Qt.Orientation.Vertical)
         place.show()
         self.gallery.show()

@@ -71,6 +71,8 @@ class Training(QObject):
         self._preparing = False
         self._pressed = 0.0
         self._pace = FIRST_GUESS
+        #: What came of the last training, until the next one or another project.
+        self._verdict = ""
         self._polling = Polling(self, self._on_event, self._enable_start)
         self.turns = Turns(panel, file_tasks, self._launch, self._failed)
         panel.started.connect(self.start)
@@ -97,6 +99,7 @@ class Training(QObject):
         self.project = project
         self.panel.rollback_button.hide()
         self.panel.force_button.hide()
+        self._verdict = ""
         if not self.running:  # the curve and the comparison are of another project's training
             self.panel.view.hide()
             self.panel.compare_button.hide()
@@ -119,10 +122,10 @@ class Training(QObject):
                 (self.panel.rollback_button if path is self._previous_path else self.panel.force_button).hide()
 
     def show_readiness(self) -> None:
-        """Enable the button, or say what is missing."""
+        """Enable the button, or say what is missing, and what came of the last training."""
         hint = self._enable_start()
         if not self.running:
-            self.panel.stage.setText(hint)
+            self.panel.stage.setText("\n".join(filter(None, (self._verdict, hint))))
 
     def _enable_start(self) -> str:
         """Enable the button if it can be pressed now; return what is ready to train on, or missing."""
@@ -383,11 +386,10 @@ class Training(QObject):
 
     def _end(self, event: dict[str, Any], message: str = "") -> None:
         if not self.running:
+            self._verdict = message
             self.panel.show_running(False)
             self.show_readiness()
             self.turns.offer_again()
-            if message:
-                self.panel.stage.setText(message)
         self.finished.emit({"swapped": False, **event})
         self._next()
 

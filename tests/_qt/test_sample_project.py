@@ -17,6 +17,7 @@ from naslora_napari._qt import reader
 from naslora_napari.store.sample import NAME
 
 from .conftest import WAIT_MS
+from .test_reviewing import segmented
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +43,8 @@ def test_the_empty_dock_and_the_menu_offer_it_ready_to_fine_tune(
     assert dock.project is not None and dock.project.path.parent == tmp_path / NAME
     assert not dock.open_panel.sample_button.isVisible()
     qtbot.waitUntil(dock.train_panel.start_button.isEnabled, timeout=WAIT_MS)
+    dock.reviewing.open(segmented(tmp_path))  # where napari made the dock it hands out proxies, which Qt refuses
+    qtbot.waitUntil(lambda: dock.reviewing.gallery is not None and len(dock.reviewing.gallery.model.images) == 3)
     dock.close_down()
 
 

@@ -54,6 +54,7 @@ def test_fine_tune_swap_and_go_back(labelled: Window) -> None:
     window.until(lambda: dock.predictor.version.startswith(f"{DEFAULT_MODEL}+"))
     window.settle()
     assert dock.project is not None and len(dock.project.adapters()) == 1
+    assert result["reason"] in dock.train_panel.stage.text() and "ready to train" in dock.train_panel.stage.text()
     window.click((64, 64))
     assert window.answer().version == dock.predictor.version
 
