@@ -134,8 +134,9 @@ class Training(QObject):
         if summary is None:
             hint = "Open images and accept objects first."
         elif ready:
-            if self.predictor.is_loaded:
-                self.panel.suggest(suggested_preset(str(self.predictor.model.device), summary.objects))
+            device = self.predictor.device
+            if device:
+                self.panel.suggest(suggested_preset(device, summary.objects))
             seconds = duration(self._pace.seconds(self._steps()))
             labels = f"{summary.objects} objects on {counted(summary.annotated, 'image')}"
             hint = f"{labels} are ready to train on, about {seconds}."

@@ -253,11 +253,6 @@ class LivePredictor:
             return old.version
 
     @property
-    def is_loaded(self) -> bool:
-        """True when a model is loaded."""
-        return self._state is not None
-
-    @property
     def is_ready(self) -> bool:
         """True when a model is loaded and an image encoded."""
         return self._state is not None and self._state.picture is not None
@@ -303,6 +298,12 @@ class LivePredictor:
     def learned(self) -> tuple[str, ...]:
         """What the model in use was trained on (see :func:`naslora_trainer.models.learned_prompts`)."""
         return self._loaded().model.learned
+
+    @property
+    def device(self) -> str:
+        """Where the model in use computes, ``""`` while none is loaded; it never waits."""
+        state = self._state
+        return "" if state is None else str(state.model.sam.device)
 
     @property
     def model(self) -> Sam:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_a_model_of_boxes_finds_the_object_by_a_click(image: np.ndarray, nucleus
 def test_a_click_outside_the_image_is_a_sentence(predictor: LivePredictor) -> None:
     with pytest.raises(UserError, match="outside the image"):
         predictor.predict(Prompts().with_click((500, 3)))
+
+
+def test_what_a_window_asks_about_the_model_never_waits_for_a_change_of_it(predictor: LivePredictor) -> None:
+    def state() -> tuple[object, ...]:
+        return predictor.device, predictor.version, predictor.adapter, predictor.learned, predictor.is_ready
+
+    with predictor._change, ThreadPoolExecutor(1) as other:  # as a swap does for as long as it encodes
+        assert other.submit(state).result(timeout=10)[:3] == ("cpu", DEFAULT_MODEL, None)
 
 
 def test_swap_and_rollback(predictor: LivePredictor, adapter: Adapter, nucleus: np.ndarray) -> None:
