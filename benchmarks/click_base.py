@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from segment_anything.modeling import Sam
 
 from machine import machine
@@ -52,13 +53,34 @@ def main() -> None:
 
 
 def measure(loaded: dict[str, Sam], images: Sequence[TrainingImage], max_objects: int | None) -> dict[str, Any]:
-    """Return ``images``, ``objects``, and by model the mean Dice (0 to 1) of one ``click`` and of one ``box``."""
+    """Return ``images``, ``objects``, the mean Dice (0 to 1) of one ``click`` and one ``box`` by model, and ``gain``.
+
+    ``gain`` is the last model's Dice minus the first one's, over the same objects: ``mean`` and ``standard_error``.
+    """
     found: dict[str, Any] = {"images": len(images)}
+    by_model: dict[str, dict[str, list[float]]] = {}
     for name, sam in loaded.items():
-        scores = evaluate(sam, learned_prompts(name), images, max_objects=max_objects)
+        dices: dict[str, list[float]] = {"click": [], "box": []}
+        scores = evaluate(
+            sam,
+            learned_prompts(name),
+            images,
+            max_objects=max_objects,
+            on_object=lambda _, __, prompt, dice, dices=dices: dices[prompt].append(dice),  # type: ignore[misc]
+        )
+        by_model[name] = dices
         found["objects"] = scores["objects"]
-        found[name] = {"click": round(scores["point"]["dice"][0], 4), "box": round(scores["box"]["dice"], 4)}
+        found[name] = {prompt: round(float(np.mean(values)), 4) for prompt, values in dices.items()}
+    first, last = (by_model[name] for name in (next(iter(loaded)), list(loaded)[-1]))
+    found["gain"] = {prompt: gain(first[prompt], last[prompt]) for prompt in first}
     return found
+
+
+def gain(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
+    """Return ``mean`` and ``standard_error`` of the differences, object by object."""
+    differences = np.subtract(after, before)
+    error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
+    return {"mean": round(float(differences.mean()), 4), "standard_error": round(error, 4)}
 
 
 def table(scores: dict[str, Any], names: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from heartbeat import Heartbeat
 from naslora_napari._qt import driving
 from naslora_napari._qt.canvas import IMAGE
 from naslora_napari._qt.dock import NasLoraDock
-from naslora_napari.demo.hands import Hands, pause
+from naslora_napari.demo.hands import AIM_MS, Hands, pause
 from naslora_napari.demo.material import Material
 from naslora_napari.demo.measure import MIB, percentiles
 from naslora_napari.jobs.commands import THREAD_VARIABLES
@@ -80,7 +80,14 @@ class Annotator:
             same += shown is not None and np.array_equal(shown.mask, mask)
             self.hands.key(Qt.Key.Key_Escape)
         real, data, wanted = percentiles(drawn), percentiles(handed), percentiles(calls)
-        told = {"count": count, "same_masks": same, "click_ms": real, "handed_ms": data, "bare_ms": wanted}
+        told = {
+            "count": count,
+            "rest_ms": AIM_MS if aim else 0,
+            "same_masks": same,
+            "click_ms": real,
+            "handed_ms": data,
+            "bare_ms": wanted,
+        }
         return {**_ratios(real, wanted), "no_draw_ratio_p50": _ratios(data, wanted)["ratio_p50"], **told}
 
     def change_images(self, count: int) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from .planes import HOVERED
 if TYPE_CHECKING:
     from .dock import NasLoraDock
 
-#: So long the mouse rests before the model is asked, in ms.
+#: So long the mouse rests before the model is asked, so that a click there is answered at once, in ms.
+ASK_MS = 40
+#: So long it rests before the answer is shown: what flickers under a mouse that is on its way disturbs.
 REST_MS = 120
 #: A model that takes longer for an answer, in seconds, would keep clicks waiting.
 SLOW_S = 0.15
@@ -40,9 +42,12 @@ class Hover(QObject):
         self.enabled = True
         self._dock = dock
         self._point: Point | None = None
+        self._found: tuple[Point, Prediction] | None = None
         self._shown: Prediction | None = None
+        self._pause = QTimer(self, singleShot=True, interval=ASK_MS)
+        self._pause.timeout.connect(self._ask)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
-        self._rest.timeout.connect(self._ask)
+        self._rest.timeout.connect(self._show)
         dock.viewer.mouse_move_callbacks.append(self._on_move)
         dock.viewer.events.mouse_over_canvas.connect(self._on_canvas)
 
@@ -53,8 +58,9 @@ class Hover(QObject):
 
     def clear(self) -> None:
         """Take away what is shown, and forget what is asked."""
+        self._pause.stop()
         self._rest.stop()
-        self._point = None
+        self._point = self._found = None
         self._unshow()
 
     def close(self) -> None:
@@ -72,6 +78,7 @@ class Hover(QObject):
         self._point = point
         if self._shown is not None and not _covers(self._shown, point):
             self._unshow()
+        self._pause.start()
         self._rest.start()
 
     def _on_canvas(self, event: Any = None) -> None:
@@ -90,15 +97,21 @@ class Hover(QObject):
         if point is None or not self._wanted or self._dock.canvas.object_under_pointer():
             self._unshow()
         elif self._dock.busy:
-            self._rest.start()
+            self._pause.start()
         elif not (self._dock.training.running or self._dock.batching.running):
             asked = Prompts().with_click(point)
-            self._dock.asking.ask_ahead(asked, lambda found: self._show(point, found), "hover", idle=True)
+            self._dock.asking.ask_ahead(asked, lambda found: self._on_found(point, found), "hover", idle=True)
 
-    def _show(self, point: Point, prediction: Prediction) -> None:
-        if point is self._point and self._wanted:
-            self._shown = prediction
-            self._dock.canvas.show_preview(prediction, HOVERED)
+    def _on_found(self, point: Point, prediction: Prediction) -> None:
+        self._found = point, prediction
+        if not self._rest.isActive():
+            self._show()
+
+    def _show(self) -> None:
+        """Show what was found where the mouse rests."""
+        if self._found is not None and self._found[0] is self._point and self._wanted:
+            self._shown = self._found[1]
+            self._dock.canvas.show_preview(self._shown, HOVERED)
 
     def _unshow(self) -> None:
         if self._shown is not None:

@@ -27,7 +27,7 @@ ANSWER_S = 120.0
 
 
 #: A person who aims rests the mouse for so long before a click, in ms.
-AIM_MS = 600
+AIM_MS = 200
 
 
 class Took(NamedTuple):
