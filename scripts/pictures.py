@@ -7,24 +7,24 @@ The real window is worked in with mouse and keys, on the sample project and on d
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari._qt.dialogs.qt_notification import NapariQtNotification
-from PIL import Image
-from qtpy.QtCore import QCoreApplication, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QInputDialog, QLineEdit, QScrollArea, QWidget
+from qtpy.QtCore import QCoreApplication, Qt
+from qtpy.QtTest import QTest
 
+from album import Album, in_file_dialog, on_screen, open_dialog, opens_image, type_in
 from leaves import draw_leaves
 from naslora_napari._qt import driving
 from naslora_napari._qt.canvas import IMAGE
 from naslora_napari._qt.report_dialog import ReportDialog
-from naslora_napari.demo.hands import Hands, choose_in, pause
+from naslora_napari._qt.train_panel import BACK, FORTH
+from naslora_napari.demo.hands import Hands, pause
 from naslora_napari.demo.pictures import Tile, overview
 from naslora_napari.demo.screen import screen
 from naslora_napari.store.sample import NEW_IMAGES, TO_LABEL
@@ -38,104 +38,35 @@ ROOT = Path(__file__).resolve().parent.parent
 #: What this makes, in the order in which it does.
 PICTURES = (
     "dock-empty", "sample-open", "image-list", "click", "correct", "accepted", "box", "brush", "light", "report",
-    "plan", "training", "search", "trained", "comparison", "models", "batch", "result", "loop",
-    "leaves-open", "leaves-class", "leaves-click", "leaves-area",
+    "plan", "training", "search", "trained", "comparison", "models", "base-models", "batch", "result", "review", "loop",
+    "leaves-open", "leaves-class", "leaves-click", "leaves-area", "leaves-result",
 )  # fmt: skip
 #: What people drew.
 DRAWN = ("method.svg",)
 WINDOW = (1380, 1000)
-#: A picture has so many colours: a mask on a gray image needs no more, and files stay small.
-COLOURS = 255
 FIRST, SECOND = TO_LABEL
 #: Fewer pixels are a nucleus that the border of the tile cuts off.
 WHOLE = 200
 #: A mask of this Dice is not corrected any more; after so many clicks one that is below RIGHT is given up for a box.
 GOOD, RIGHT, CORRECTIONS = 0.92, 0.84, 3
-#: Half the side of a piece of an image, in its pixels.
-REACH = 40.0
 TRAINING_S = 3600.0
 #: Seed of the first leaf: its lesions leave room for the border of an area.
 LEAVES = 7
-
-
-class Album:
-    """Takes pictures of a window and writes them.
-
-    Parameters
-    ----------
-    hands : Hands
-        At the window.
-    out : Path
-        Folder for the pictures.
-    work : Path
-        Folder for what is worked on.
-    """
-
-    def __init__(self, hands: Hands, out: Path, work: Path) -> None:
-        self.hands, self.dock, self.viewer = hands, hands.dock, hands.viewer
-        self.out, self.work = out, work
-        self.made: list[str] = []
-
-    def window(self, name: str) -> None:
-        """Take the whole window."""
-        self._save(name, self._seen())
-
-    def image(self, name: str) -> None:
-        """Take the image with what is drawn on it."""
-        layer = self.dock.canvas.layers[IMAGE]
-        (left, top, *_), (*_, right, bottom) = (
-            self.hands.frame_around(place, 1) for place in ((0, 0), tuple(layer.data.shape[:2]))
-        )
-        self._save(name, self._seen().crop((left, top, right, bottom)))
-
-    def panels(self, name: str, *widgets: QWidget) -> None:
-        """Take panels of the dock that are below each other."""
-        (scroll,) = (area for area in self.dock.findChildren(QScrollArea) if area.isAncestorOf(self.dock.status))
-        for widget in reversed(widgets):
-            scroll.ensureWidgetVisible(widget)
-            pause(50)
-        frames = [self.hands.frame_of(widget) for widget in widgets]
-        left, top = (min(frame[i] for frame in frames) for i in (0, 1))
-        right, bottom = (max(frame[i] for frame in frames) for i in (2, 3))
-        self._save(name, self._seen().crop((left - 4, top - 4, right + 4, bottom + 4)))
-
-    def widget(self, name: str, widget: QWidget) -> None:
-        """Take a dialog."""
-        pause(200)
-        self._save(name, _picture_of(widget))
-
-    def piece(self, path: Path, place: tuple[float, float]) -> tuple[Path, tuple[int, int, int, int]]:
-        """Keep what is around a place of the image for the overview."""
-        self._seen().save(path)
-        return path, self.hands.frame_around(place, REACH)
-
-    def keep(self, name: str, picture: Path) -> None:
-        """Take over a picture that something else made."""
-        with Image.open(picture) as image:
-            self._save(name, image.convert("RGB"))
-
-    def _seen(self) -> Image.Image:
-        for told in driving.canvas_widget(self.viewer).findChildren(NapariQtNotification):
-            told.close()  # what was told may hold a path
-        pause(250)
-        return Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)).convert("RGB")
-
-    def _save(self, name: str, picture: Image.Image) -> None:
-        few = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(self.out / f"{name}.png", "PNG", optimize=True)
-        self.made.append(name)
-        print(f"{name}.png  {(self.out / f'{name}.png').stat().st_size / 1000:.0f} kB", file=sys.stderr)
+#: So many leaves are labelled, and so many others segmented.
+TO_LABEL_LEAVES, NEW_LEAVES = 4, 3
 
 
 def nuclei(album: Album) -> None:
-    """Work through the tutorial with nuclei."""
+    """Work through the tutorial with nuclei, in its order."""
     hands, dock = album.hands, album.dock
     outlines = read_labels(sample_folder("labelled") / "masks" / f"{FIRST}.png")
     hands.wait(lambda: not dock.busy, "the model")
     pause(500)
     album.panels("dock-empty", dock.status, dock.open_panel, dock.prompt_panel)
     place = album.work / "NAS-LoRA sample"
-    _opens_image(hands, lambda: _in_file_dialog(place, lambda: hands.press(dock.open_panel.sample_button)))
+    opens_image(hands, lambda: in_file_dialog(place, lambda: hands.press(dock.open_panel.sample_button)))
+    for key in (Qt.Key.Key_PageDown, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp, Qt.Key.Key_PageUp):
+        opens_image(hands, partial(driving.press, album.viewer, key))
     album.window("sample-open")
     if not dock.open_panel.list_button.isChecked():
         hands.press(dock.open_panel.list_button)
@@ -147,13 +78,15 @@ def nuclei(album: Album) -> None:
     tiles = _annotate(album, outlines)
     _around(album)
     tiles += _train(album)
-    _segment(album, place / NEW_IMAGES)
+    _segment(album, place / NEW_IMAGES, "result")
+    _review(album)
     _overview(album, tiles)
 
 
 def _annotate(album: Album, outlines: np.ndarray) -> list[Tile]:
     hands, dock, work = album.hands, album.dock, album.work
-    keys = [int(i) for i in np.unique(outlines) if i and (outlines == i).sum() >= WHOLE]
+    all_keys = [int(i) for i in np.unique(outlines) if i]
+    keys = [key for key in all_keys if (outlines == key).sum() >= WHOLE]
     gains = {key: _gain(hands, outlines == key) for key in keys}
     corrected = max(keys, key=lambda key: gains[key])
     boxed = min(keys, key=lambda key: gains[key])
@@ -161,84 +94,193 @@ def _annotate(album: Album, outlines: np.ndarray) -> list[Tile]:
     answer = hands.click(deepest_point(outline))
     album.image("click")
     tiles = [Tile(*album.piece(work / "click.png", deepest_point(outline)), "click")]
-    answer = _corrected(hands, answer, outline)
+    _corrected(hands, answer, outline)
     album.image("correct")
     tiles.append(Tile(*album.piece(work / "correct.png", deepest_point(outline)), "correct"))
     hands.key(Qt.Key.Key_A)
     pause(300)
     album.image("accepted")
+    _back_and_forth(hands, deepest_point(outline))
     hands.press(dock.prompt_panel.mode_buttons["box"])
     hands.drag_box(box_of(outlines == boxed))
     album.image("box")
     hands.press(dock.prompt_panel.accept_button)
-    for key in keys:
-        if key not in (corrected, boxed):
+    for key in all_keys:
+        if key in (corrected, boxed):
+            continue
+        if key in keys:
             _corrected(hands, hands.click(deepest_point(outlines == key)), outlines == key)
-            hands.key(Qt.Key.Key_A)
-    hands.press(dock.prompt_panel.mode_buttons["brush"])
-    pause(300)
+        else:
+            hands.drag_box(box_of(outlines == key))
+        hands.key(Qt.Key.Key_A)
+    _paint(hands, box_of(outline))
     album.window("brush")
     hands.press(dock.prompt_panel.mode_buttons["click"])
+    hands.press(dock.open_panel.complete_button)
+    project = dock.project
+    assert project is not None
+    hands.wait(lambda: project.status(FIRST).marks.complete, "the image to count as complete", 10)
     return tiles
+
+
+def _back_and_forth(hands: Hands, place: tuple[float, float]) -> None:
+    """Take back an accepted object and do it again; delete it, and take that back."""
+    panel, count = hands.dock.prompt_panel, _objects(hands)
+    steps: list[tuple[Callable[[], None], int]] = [
+        (partial(hands.press, panel.undo_button), count - 1),
+        (partial(hands.press, panel.redo_button), count),
+        (partial(_at, hands, place, Qt.Key.Key_X), count - 1),
+        (partial(hands.press, panel.undo_button), count),
+    ]
+    for act, left in steps:
+        act()
+        _come_to(hands, left)
+
+
+def _come_to(hands: Hands, objects: int) -> None:
+    hands.wait(lambda: _objects(hands) == objects, f"{objects} objects", 10)
+
+
+def _paint(hands: Hands, box: tuple[float, float, float, float]) -> None:
+    """Paint over the edge of an object, erase there, and take both back; the brush stays chosen."""
+    panel, layer = hands.dock.prompt_panel, hands.dock.canvas.layers[IMAGE]
+    row, col = (box[0] + box[2]) / 2, box[3]
+    hands.press(panel.mode_buttons["brush"])
+    for key in (Qt.Key.Key_P, Qt.Key.Key_E):
+        hands.key(key)
+        driving.drag(hands.viewer, layer, (row, col - 3), (row, col + 2))
+        pause(300)
+    for _ in range(2):
+        hands.press(panel.undo_button)
+    hands.key(Qt.Key.Key_P)
+    pause(300)
+
+
+def _at(hands: Hands, place: tuple[float, float], key: Qt.Key) -> None:
+    driving.rest(hands.viewer, hands.dock.canvas.layers[IMAGE], place)
+    pause(100)
+    hands.key(key)
+
+
+def _objects(hands: Hands) -> int:
+    return 0 if hands.dock.session is None else len(hands.dock.session.objects)
 
 
 def _train(album: Album) -> list[Tile]:
     hands, dock, panel = album.hands, album.dock, album.dock.train_panel
     unseen = read_labels(sample_folder("labelled") / "masks" / f"{SECOND}.png")
-    _opens_image(hands, lambda: driving.press(album.viewer, Qt.Key.Key_PageDown))
+    opens_image(hands, lambda: driving.press(album.viewer, Qt.Key.Key_PageDown))
     hands.press(panel.more_button)
     hands.press(panel.plan_button)
-    hands.wait(lambda: _dialog("What the fine-tune learns from") is not None, "the plan")
-    plan = _dialog("What the fine-tune learns from")
+    hands.wait(lambda: open_dialog("What the fine-tune learns from") is not None, "the plan")
+    plan = open_dialog("What the fine-tune learns from")
     assert plan is not None
     album.widget("plan", plan)
     plan.reject()
     hands.press(panel.more_button)
-    place = deepest_point(unseen == _largest(unseen))
-    hands.click(place)
-    tiles = [Tile(*album.piece(album.work / "before.png", place), "an unseen image, before")]
+    whole = {int(key): unseen == key for key in np.unique(unseen) if key and (unseen == key).sum() >= WHOLE}
+    before = {key: _shot(album, f"before-{key}", deepest_point(outline)) for key, outline in whole.items()}
     ended: list[dict[str, Any]] = []
     dock.trained.connect(ended.append)
     hands.press(panel.start_button)
     hands.wait(lambda: bool(ended) or panel.progress.value() >= 0.6 * panel.progress.maximum() > 9, "it", TRAINING_S)
     album.panels("training", panel)
-    album._seen().save(album.work / "training.png")
-    tiles.insert(0, Tile(album.work / "training.png", hands.frame_of(panel.curve), "fine-tune"))
+    album.seen().save(album.work / "training.png")
+    fine_tune = Tile(album.work / "training.png", hands.frame_of(panel.curve), "fine-tune")
     hands.wait(lambda: bool(ended), "the end of the training", TRAINING_S)
     if not ended[0].get("swapped"):
         raise UserError(f"The training did not lead to a better model: {ended[0]}.")
     hands.wait(lambda: not dock.busy, "the answer of the new model")
     assert dock.project is not None
     album.keep("search", next((dock.project.path / "runs").glob("*/architecture.png")))
-    pause(500)
-    album.window("trained")
-    tiles.append(Tile(*album.piece(album.work / "after.png", place), "after"))
+    best = max(whole, key=lambda key: dice(_asked(hands, whole[key]).mask, whole[key]))
+    after = _shot(album, "after", deepest_point(whole[best]), "trained")
     hands.press(panel.compare_button)
-    dialog = _dialog("")
-    assert dialog is not None
-    album.widget("comparison", dialog)
-    dialog.reject()
+    comparison = open_dialog("")
+    assert comparison is not None
+    album.widget("comparison", comparison)
+    comparison.reject()
+    _models(album)
+    dock.editing.discard()
+    return [fine_tune, Tile(*before[best], "an unseen image, before"), Tile(*after, "after")]
+
+
+def _models(album: Album) -> None:
+    """Go back to the model before and forth again; look at the models of the project and at the base models."""
+    hands, dock, panel = album.hands, album.dock, album.dock.train_panel
+    for text in (BACK, FORTH):
+        if not panel.rollback_button.text().startswith(text):
+            raise UserError(f"The button is “{panel.rollback_button.text()}” in place of “{text}”.")
+        hands.press(panel.rollback_button)
+        hands.wait(lambda: not dock.busy, "the other model")
+        pause(500)
     hands.press(panel.models_button)
     hands.wait(lambda: dock.library.dialog.table.rowCount() > 1, "the list of models")
     album.widget("models", dock.library.dialog)
+    hands.press(dock.library.dialog.base_button)
+    bases = open_dialog("Base model")
+    assert bases is not None
+    album.widget("base-models", bases)
+    bases.close()
     dock.library.dialog.close()
-    dock.editing.discard()
-    return tiles
 
 
-def _segment(album: Album, folder: Path) -> None:
+def _asked(hands: Hands, outline: np.ndarray) -> Prediction:
+    """Click on an object where nothing else is asked."""
+    hands.key(Qt.Key.Key_Escape)
+    return hands.click(deepest_point(outline))
+
+
+def _shot(
+    album: Album, file: str, place: tuple[float, float], name: str = ""
+) -> tuple[Path, tuple[int, int, int, int]]:
+    """Click on a place, and keep what is around it; with a ``name`` the window is a picture, too."""
+    album.hands.key(Qt.Key.Key_Escape)
+    album.hands.click(place)
+    pause(500)
+    if name:
+        album.window(name)
+    return album.piece(album.work / f"{file}.png", place)
+
+
+def _segment(album: Album, folder: Path, name: str) -> None:
+    """Segment a folder, and look at the result."""
     hands, dock, panel = album.hands, album.dock, album.dock.batch_panel
     ended: list[dict[str, Any]] = []
     shown: list[bool] = []
     dock.batchFinished.connect(ended.append)
     hands.choose_folder(panel.run_button, folder)
     hands.wait(lambda: bool(ended), "the end of the batch", TRAINING_S)
-    album.panels("batch", panel)
+    if name == "result":
+        album.panels("batch", panel)
     dock.batching.shown.connect(lambda: shown.append(True))
     hands.press(panel.open_button)
     hands.wait(lambda: bool(shown), "the result")
     pause(500)
-    album.window("result")
+    album.window(name)
+
+
+def _review(album: Album) -> None:
+    """Look at the most doubtful image of the run, delete the smallest thing that was found, accept, and go on."""
+    hands, dock = album.hands, album.dock
+    hands.press(dock.batch_panel.review_button)
+    hands.wait(lambda: dock.reviewing.gallery is not None, "the gallery")
+    gallery = dock.reviewing.gallery
+    assert gallery is not None
+    hands.wait(lambda: gallery.tiles.isVisible() and len(gallery.model.images) == 8, "the images in the gallery")
+    pause(3000)  # for the small pictures
+    tile = gallery.tiles.visualRect(gallery.model.index_of(gallery.model.images[0])).center()
+    viewport = gallery.tiles.viewport()
+    opens_image(hands, lambda: QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=tile))
+    pause(1000)
+    album.window("review")
+    session, count = dock.session, _objects(hands)
+    assert session is not None and count
+    smallest = min(session.objects, key=lambda number: int((session.labels == number).sum()))
+    _at(hands, deepest_point(session.labels == smallest), Qt.Key.Key_X)
+    _come_to(hands, count - 1)
+    opens_image(hands, lambda: hands.press(dock.reviewing.button))
+    pause(500)
 
 
 def _around(album: Album) -> None:
@@ -249,7 +291,7 @@ def _around(album: Album) -> None:
     album.viewer.theme = "dark"
     pause(500)
     dock.open_panel.report_asked.emit()
-    dialog = _dialog("Report")
+    dialog = open_dialog("Report")
     assert isinstance(dialog, ReportDialog)
     hands.wait(dialog.copy_button.isEnabled, "the report")
     album.widget("report", dialog)
@@ -262,30 +304,52 @@ def _overview(album: Album, tiles: list[Tile]) -> None:
 
 
 def leaves(album: Album) -> None:
-    """Work through the tutorial with leaves."""
+    """Work through the tutorial with leaves, in its order."""
     hands, dock, viewer = album.hands, album.dock, album.viewer
-    lesions = draw_leaves(album.work / "leaves", 5, LEAVES)[0]
-    _opens_image(hands, lambda: hands.choose_folder(dock.open_panel.folder_button, album.work / "leaves"))
+    folder, new = album.work / "leaves", album.work / "new leaves"
+    drawn = draw_leaves(folder, TO_LABEL_LEAVES + 1, LEAVES)
+    draw_leaves(new, NEW_LEAVES, LEAVES + len(drawn))
+    opens_image(hands, lambda: hands.choose_folder(dock.open_panel.folder_button, folder))
     album.window("leaves-open")
-    for name in ("leaf", "rust"):
-        _type_in(name, lambda: dock.prompt_panel.class_box.activated.emit(dock.prompt_panel.class_box.count() - 1))
+    for name in ("blight", "rust"):
+        type_in(name, lambda: dock.prompt_panel.class_box.activated.emit(dock.prompt_panel.class_box.count() - 1))
     dock.prompt_panel.class_box.showPopup()
     pause(300)
-    album._save("leaves-class", _on_screen(dock.prompt_panel))
+    album.save("leaves-class", on_screen(dock.prompt_panel))
     dock.prompt_panel.class_box.hidePopup()
+    lesions = drawn[0]
     count, border = _gap(lesions)
-    for key in range(1, count + 1):
-        lesion = lesions == key
-        _corrected(hands, hands.click(deepest_point(lesion)), lesion)
-        if key == count:
-            album.window("leaves-click")
-        hands.key(Qt.Key.Key_A)
+    _lesions(hands, lesions, range(1, count))
+    _corrected(hands, hands.click(deepest_point(lesions == count)), lesions == count)
+    album.window("leaves-click")
+    hands.key(Qt.Key.Key_A)
     hands.press(dock.open_panel.area_button)
     row0, col0, row1, _ = box_of((lesions > 0) & (lesions <= count))
     driving.drag(viewer, dock.canvas.layers[IMAGE], (row0 - 20, col0 - 20), (row1 + 20, border))
     hands.press(dock.prompt_panel.mode_buttons["click"])  # it is not selected any more
     pause(500)
     album.window("leaves-area")
+    for lesions in drawn[1:TO_LABEL_LEAVES]:
+        opens_image(hands, partial(driving.press, viewer, Qt.Key.Key_PageDown))
+        _lesions(hands, lesions, range(1, int(lesions.max()) + 1))
+        hands.press(dock.open_panel.complete_button)
+    ended: list[dict[str, Any]] = []
+    dock.trained.connect(ended.append)
+    hands.press(dock.train_panel.start_button)
+    hands.wait(lambda: bool(ended), "the end of the training", TRAINING_S)
+    print(f"leaves: {dock.train_panel.stage.text()}", file=sys.stderr)
+    hands.press(dock.train_panel.compare_button)
+    comparison = open_dialog("")
+    assert comparison is not None
+    comparison.reject()
+    _segment(album, new, "leaves-result")
+
+
+def _lesions(hands: Hands, lesions: np.ndarray, keys: range) -> None:
+    """Label some lesions."""
+    for key in keys:
+        _corrected(hands, hands.click(deepest_point(lesions == key)), lesions == key)
+        hands.key(Qt.Key.Key_A)
 
 
 def _corrected(hands: Hands, answer: Prediction, outline: np.ndarray) -> Prediction:
@@ -324,73 +388,6 @@ def _gap(lesions: np.ndarray) -> tuple[int, float]:
         gaps[count] = (left - right, (left + right) / 2)
     count = max(gaps, key=lambda found: gaps[found][0])
     return count, gaps[count][1]
-
-
-def _largest(outlines: np.ndarray) -> int:
-    return int(np.bincount(outlines[outlines > 0]).argmax())
-
-
-def _opens_image(hands: Hands, act: Callable[[], object]) -> None:
-    ready: list[str] = []
-    hands.dock.imageReady.connect(ready.append)
-    try:
-        act()
-        hands.wait(lambda: bool(ready), "the opening of an image")
-    finally:
-        hands.dock.imageReady.disconnect(ready.append)
-    hands.rest()
-
-
-def _dialog(title: str) -> QDialog | None:
-    """Return the dialog that is open, by its title or the only one."""
-    dialogs = [w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog) and w.isVisible()]
-    return next((w for w in dialogs if not title or w.windowTitle() == title), None)
-
-
-def _in_file_dialog(path: Path, act: Callable[[], object]) -> None:
-    _when_modal(QFileDialog, lambda dialog: choose_in(dialog, path))
-    act()
-
-
-def _type_in(text: str, act: Callable[[], object]) -> None:
-    def fill_in(dialog: Any) -> None:
-        dialog.findChild(QLineEdit).setText(text)
-        dialog.accept()
-
-    _when_modal(QInputDialog, fill_in)
-    act()
-
-
-def _when_modal(kind: type[QDialog], act: Callable[[Any], object]) -> None:
-    def look() -> None:
-        dialog = QApplication.activeModalWidget()
-        if isinstance(dialog, kind):
-            act(dialog)
-        else:
-            QTimer.singleShot(50, look)
-
-    QTimer.singleShot(50, look)
-
-
-def _picture_of(widget: QWidget) -> Image.Image:
-    from qtpy.QtCore import QBuffer, QIODevice
-
-    buffer = QBuffer()
-    buffer.open(QIODevice.OpenModeFlag.ReadWrite)
-    widget.grab().save(buffer, "PNG")
-    return Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
-
-
-def _on_screen(widget: QWidget) -> Image.Image:
-    """Return what is seen of a widget on the screen, with a list that is open over it."""
-    from qtpy.QtCore import QBuffer, QIODevice, QPoint
-
-    corner = widget.mapToGlobal(QPoint(0, 0))
-    buffer = QBuffer()
-    buffer.open(QIODevice.OpenModeFlag.ReadWrite)
-    seen = QApplication.primaryScreen().grabWindow(0, corner.x(), corner.y(), widget.width(), widget.height())
-    seen.save(buffer, "PNG")
-    return Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
 
 
 CHAPTERS: dict[str, Callable[[Album], None]] = {"nuclei": nuclei, "leaves": leaves}

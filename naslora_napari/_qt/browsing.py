@@ -138,6 +138,7 @@ class Browsing(QObject):
             report(error)
         self._panel.list.refresh([name])
         self.show_counts()
+        self._dock.show_state()
 
     def _complete(self, project: Project, name: str, old: ImageStatus) -> None:
         """Call an image complete, which accepts the automatic objects on it, or take that back."""

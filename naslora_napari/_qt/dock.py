@@ -155,6 +155,7 @@ class NasLoraDock(QWidget):
         self.hover.clear()
         self.prompt_panel.check_mode(mode)
         self.canvas.set_mode(mode)  # type: ignore[arg-type]
+        self.show_state()
 
     def close_down(self) -> None:
         """Save what is painted, end children and threads."""
@@ -434,4 +435,12 @@ class NasLoraDock(QWidget):
             return f"Accept the mask ({self._keys.shown('accept')}), or click where it is wrong."
         if has_prompt:
             return "The model answers…"
-        return self.editing.chosen or "Click on an object, or drag a box around it."
+        return self.editing.chosen or self._next_object()
+
+    def _next_object(self) -> str:
+        if self.canvas.mode in ("brush", "area"):
+            return "Choose Click for the next object."
+        if self.session is None or not self.session.objects or self.open_panel.complete_button.isChecked():
+            return "Click on an object, or drag a box around it."
+        key = self._keys.shown("complete")
+        return f"Click on the next object. When every object has its mask, press Complete{f' ({key})' if key else ''}."

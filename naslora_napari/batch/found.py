@@ -16,15 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from naslora_trainer.decode import ZARR_SUFFIX
 from naslora_trainer.errors import UserError
-from naslora_trainer.images import LARGEST_LABEL, read_labels, to_labels
-from naslora_trainer.pictures import open_picture
+from naslora_trainer.images import LARGEST_LABEL
 
 from .ledger import LEDGER, Entry, read_ledger
 from .measure import COLUMNS
-from .ngff import read_ngff
-from .results import OVERLAYS, SUFFIXES, Wanted
+from .results import OVERLAYS, SUFFIXES, Wanted, labels_in
 from .segment import TABLE
 from .table import Table
 
@@ -159,16 +156,7 @@ class FoundRun:
         UserError
             They are missing or damaged.
         """
-        path, plane = self.wanted.labels_of(self.files[image]), self.planes[image]
-        if path.suffix == ZARR_SUFFIX:
-            labels = read_ngff(path, plane=plane)
-        elif plane:
-            labels = np.asarray(open_picture(path, plane).levels[0])
-        else:
-            return read_labels(path)
-        if labels.ndim != 2:
-            raise UserError(f"{path} is not the label image of {self.files[image]}.", "Segment it again.")
-        return to_labels(labels, str(path))
+        return labels_in(self.wanted.labels_of(self.files[image]), self.planes[image])
 
 
 def read_run(out: Path | str, folder: Path | None = None) -> FoundRun:

@@ -36,11 +36,14 @@ class Layout:
         A letter for each axis of planes, such as ``tz``.
     pixel_um : (float, float) or None
         Height and width of a pixel in micrometres.
+    depth_um : float or None
+        From one plane along ``z`` to the next, in micrometres.
     """
 
     shape: tuple[int, ...]
     axes: str = ""
     pixel_um: tuple[float, float] | None = None
+    depth_um: float | None = None
 
     @property
     def levels(self) -> int:
@@ -50,13 +53,14 @@ class Layout:
 
     def multiscale(self, name: str, folder: str = "") -> dict[str, Any]:
         """Return what a reader has to know of the arrays in a folder below the group."""
+        sides = dict(zip("yx", self.pixel_um or (), strict=False)) | ({"z": self.depth_um} if self.depth_um else {})
         axes: list[dict[str, str]] = [{"name": axis} for axis in f"{self.axes}yx"]
         for axis in axes:
             if axis["name"] in _TYPES:
                 axis["type"] = _TYPES[axis["name"]]
-            if self.pixel_um and axis["name"] in "yx":
+            if axis["name"] in sides:
                 axis["unit"] = "micrometer"
-        fine = [1.0] * len(self.axes) + [float(side) for side in self.pixel_um or (1, 1)]
+        fine = [float(sides.get(axis, 1)) for axis in f"{self.axes}yx"]
         datasets = []
         for level in range(self.levels):
             scale = [*fine[:-2], *(side * 2**level for side in fine[-2:])]

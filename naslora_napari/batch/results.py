@@ -1,47 +1,28 @@
-"""The files that are written for each image of a folder, and for all of them together."""
+"""What a person wants of each image of a folder, where its files lie, and how its labels are read again."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
-import tifffile
-from skimage.segmentation import find_boundaries
 
-from naslora_trainer.data import ids_in
 from naslora_trainer.decode import ZARR_SUFFIX
 from naslora_trainer.errors import UserError
-from naslora_trainer.files import saving, saving_folder
-from naslora_trainer.images import read_labels
+from naslora_trainer.images import read_labels, to_labels
 from naslora_trainer.pictures import open_picture
 
-from ..store.formats import FORMATS
 from ..store.formats.geojson import SUFFIX as GEOJSON
-from ..store.formats.neutral import Labelled
 from ..store.manifest import COLORS
 from ..store.records import ClassInfo
-from . import ngff
-from .ngff import OBJECTS, Layer, Layout, read_ngff
-from .sources import LARGE, Parts
-from .table import Table
+from .ngff import read_ngff
 
 #: Of label images, by the name of their format.
 SUFFIXES = {"tiff": ".tif", "png": ".png", "zarr": ZARR_SUFFIX}
 #: What else can be written.
 EXTRAS = ("overlays", "geojson", "coco", "semantic")
-OVERLAYS, SEMANTIC = "overlays", "semantic"
-#: Outlines are drawn on so many pixels at once.
-BAND = 1 << 22
-#: Side of the tiles of a large label image.
-TILE = 512
-OUTLINE = (255, 220, 0)
-COCO, CLASSES = "coco.json", "classes.csv"
+LABELS, OVERLAYS, OUTLINES, COCO, SEMANTIC = "labels", *EXTRAS
 #: The class of objects without one.
 PLAIN = ClassInfo(1, "object", "#ffdc00")
 
@@ -87,17 +68,20 @@ class Wanted:
         """Whether the format can hold more than one plane."""
         return self.format != "png"
 
-    def files_of(self, name: str, stack: bool = False) -> list[Path]:
-        """Return all files of an image; of a stack only label images are written. OME-Zarr has them in one folder."""
+    def files(self, name: str, stack: bool = False) -> dict[str, Path]:
+        """Return all files of an image by what they are, the label image first; OME-Zarr has classes in the same."""
         others = {
-            "overlays": (self.out / OVERLAYS / name).with_suffix(".png"),
-            "geojson": (self.out / name).with_suffix(GEOJSON),
-            "semantic": (self.out / SEMANTIC / name).with_suffix(SUFFIXES[self.format]),
+            OVERLAYS: (self.out / OVERLAYS / name).with_suffix(".tif" if stack else ".png"),
+            OUTLINES: (self.out / name).with_suffix(GEOJSON),
+            SEMANTIC: (self.out / SEMANTIC / name).with_suffix(SUFFIXES[self.format]),
         }
         if self.format == "zarr":
             del others[SEMANTIC]
-        extras = [extra for extra in others if extra in self.extras and (extra == SEMANTIC or not stack)]
-        return [self.labels_of(name), *(others[extra] for extra in extras)]
+        return {LABELS: self.labels_of(name)} | {what: path for what, path in others.items() if what in self.extras}
+
+    def files_of(self, name: str, stack: bool = False) -> list[Path]:
+        """Return all files of an image, the label image first."""
+        return list(self.files(name, stack).values())
 
     def sizes_of(self, name: str, stack: bool = False) -> list[int]:
         """Return the sizes of these files in bytes; of a folder that of all files in it.
@@ -128,195 +112,18 @@ class Wanted:
         }
 
 
-def write_files(
-    wanted: Wanted,
-    name: str,
-    rgb: np.ndarray | Parts,
-    labels: np.ndarray,
-    classes: np.ndarray | None = None,
-    pixel_um: tuple[float, float] | None = None,
-) -> None:
-    """Write the files of an image, each atomically, the label image last.
-
-    Parameters
-    ----------
-    wanted : Wanted
-        Which ones.
-    name : str
-        Of the image.
-    rgb : ndarray or Parts
-        (H, W, 3) uint8.
-    labels : ndarray
-        (H, W) int32, 1..N.
-    classes : ndarray, optional
-        (N,) int: number of the class of each object.
-    pixel_um : (float, float), optional
-        Height and width of a pixel in micrometres.
+def labels_in(path: Path, plane: tuple[int, ...] = ()) -> np.ndarray:
+    """Return the labels in a label image, or in one plane of it, ``(H, W)`` int32.
 
     Raises
     ------
     UserError
-        A file cannot be written, or there are more objects than the format can number.
+        They are missing or damaged, or there is no such plane.
     """
-    of = dict(enumerate(wanted.names_of(classes) or (), start=1))
-    for path in reversed(wanted.files_of(name)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ZARR_SUFFIX:
-            _write_zarr(wanted, path, lambda: iter([labels]), Layout(labels.shape, "", pixel_um), classes)
-            continue
-        with saving(path) as temporary:
-            if path.suffix == GEOJSON:
-                _write_geojson(temporary, _labelled(wanted, name, Path(name), labels, of))
-            elif path == wanted.labels_of(name):
-                _write_labels(temporary, name, labels)
-            elif path.is_relative_to(wanted.out / SEMANTIC):
-                _write_labels(temporary, name, semantic(labels, classes))
-            else:
-                iio.imwrite(temporary, overlay(rgb, labels))
-
-
-def write_stack(
-    wanted: Wanted,
-    name: str,
-    planes: Callable[[], Iterator[np.ndarray]],
-    layout: Layout,
-    classes: np.ndarray | None = None,
-) -> None:
-    """Write the files of a stack, each atomically, the label image last; one plane is in memory.
-
-    Parameters
-    ----------
-    wanted : Wanted
-        Which ones.
-    name : str
-        Of the image.
-    planes : callable
-        Yields the planes of labels, (H, W) int32 each, anew each time.
-    layout : Layout
-        Of the stack.
-    classes : ndarray, optional
-        (N,) int: number of the class of each object.
-
-    Raises
-    ------
-    UserError
-        A file cannot be written.
-    """
-    for path in reversed(wanted.files_of(name, stack=True)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ZARR_SUFFIX:
-            _write_zarr(wanted, path, planes, layout, classes)
-            continue
-        with saving(path) as temporary:
-            plain = path == wanted.labels_of(name)
-            pages = planes() if plain else (semantic(labels, classes) for labels in planes())
-            dtype = np.int32 if plain else np.uint8
-            metadata = {"axes": f"{layout.axes.upper()}YX"}
-            options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": metadata}
-            tifffile.imwrite(temporary, pages, shape=layout.shape, dtype=dtype, **options)
-
-
-def semantic(labels: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """Return the number of the class at each pixel, (H, W) uint8; 1 for all objects where there are no classes."""
-    if classes is None:
-        return (labels > 0).astype(np.uint8)
-    return np.concatenate([[0], classes]).astype(np.uint8)[labels]
-
-
-def overlay(rgb: np.ndarray | Parts, labels: np.ndarray) -> np.ndarray:
-    """Return an image (H, W, 3) uint8 with the outlines of its objects."""
-    height, width = labels.shape
-    drawn = np.empty((height, width, 3), np.uint8)
-    step = max(1, BAND // width)
-    for start in range(0, height, step):  # of a large image a few rows at once, with one more on either side
-        rows, around = slice(start, start + step), slice(max(0, start - 1), start + step + 1)
-        outlines = find_boundaries(labels[around], mode="inner")
-        drawn[rows] = rgb[rows, :]
-        drawn[rows][outlines[start - around.start :][:step]] = OUTLINE
-    return drawn
-
-
-def write_classes(wanted: Wanted) -> None:
-    """Write which number in semantic images is which class.
-
-    Raises
-    ------
-    UserError
-        The file cannot be written.
-    """
-    rows = ({"number": info.id, "class": name} for name, info in wanted.infos.items())
-    Table(wanted.out / CLASSES, ("number", "class")).replace(rows)
-
-
-def write_coco(wanted: Wanted, images: Iterable[tuple[str, Path, Mapping[int, str]]]) -> None:
-    """Write one COCO file for all images, from their label images.
-
-    Parameters
-    ----------
-    wanted : Wanted
-        Where they are.
-    images : iterable of (str, Path, mapping of int to str)
-        Name and file of each image, and the class of each of its objects, where there are classes.
-
-    Raises
-    ------
-    UserError
-        A label image cannot be read, or the file cannot be written.
-    """
-
-    def labelled() -> Iterator[Labelled]:
-        for name, path, of in images:
-            found = wanted.labels_of(name)
-            labels = read_ngff(found) if found.suffix == ZARR_SUFFIX else read_labels(found)
-            yield _labelled(wanted, name, path, labels, of)
-
-    write = FORMATS["coco"].write
-    assert write is not None
-    with saving(wanted.out / COCO) as temporary:
-        write(labelled(), temporary)
-
-
-def _write_labels(path: Path, name: str, labels: np.ndarray) -> None:
-    if path.suffix == ".png":
-        most = np.iinfo(np.uint16).max
-        if labels.size and labels.max() > most:
-            raise UserError(f"{name} has more than {most} objects, which a PNG cannot number.", "Choose TIFF.")
-        iio.imwrite(path, labels if labels.dtype == np.uint8 else labels.astype(np.uint16))
-    else:
-        tile = (TILE, TILE) if labels.size > LARGE else None  # so that others need not read all of it
-        tifffile.imwrite(path, labels, compression="zlib", tile=tile)
-
-
-def _write_zarr(
-    wanted: Wanted,
-    path: Path,
-    planes: Callable[[], Iterator[np.ndarray]],
-    layout: Layout,
-    classes: np.ndarray | None,
-) -> None:
-    """Write objects, and classes where they are wanted, as one OME-Zarr folder."""
-    names = wanted.names_of(classes) or []
-    properties = [{"label-value": number, "class": name} for number, name in enumerate(names, start=1)]
-    layers = [Layer(OBJECTS, planes(), np.int32, properties=properties)]
-    if SEMANTIC in wanted.extras:
-        infos = wanted.infos.values()
-        colors = [
-            {"label-value": info.id, "rgba": [*bytes.fromhex(info.color.removeprefix("#")), 255]} for info in infos
-        ]
-        told = [{"label-value": info.id, "class": info.name} for info in infos]
-        pages = (semantic(labels, classes) for labels in planes())
-        layers.append(Layer(ngff.CLASSES, pages, np.uint8, colors, told))
-    with saving_folder(path) as temporary:
-        ngff.write_ngff(temporary, layout, layers)
-
-
-def _write_geojson(path: Path, image: Labelled) -> None:
-    from ..store.formats.geojson import features
-
-    path.write_text(json.dumps(features(image)), encoding="utf-8")
-
-
-def _labelled(wanted: Wanted, name: str, path: Path, labels: np.ndarray, of: Mapping[int, str]) -> Labelled:
-    infos = wanted.infos
-    known = {key: infos.get(of.get(key, ""), PLAIN) for key in ids_in(labels)}
-    return Labelled(name, name, labels, known, list(infos.values()), lambda: open_picture(path))
+    if path.suffix != ZARR_SUFFIX and not plane:
+        return read_labels(path)
+    found = read_ngff(path, plane=plane) if path.suffix == ZARR_SUFFIX else open_picture(path, plane).levels[0]
+    labels = np.asarray(found)
+    if labels.ndim != 2:
+        raise UserError(f"{path} is no label image of planes like these.", "Segment the image again.")
+    return to_labels(labels, str(path))

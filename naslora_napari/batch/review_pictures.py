@@ -10,7 +10,7 @@ from naslora_trainer.images import read_image
 from naslora_trainer.pictures import open_picture
 
 from .found import FoundRun
-from .results import overlay
+from .writing import overlay
 
 #: Longest side in pixels.
 SIDE = 168

@@ -17,9 +17,10 @@ from naslora_trainer.images import list_images
 from .ledger import LEDGER, Entry, Ledger
 from .measure import COLUMNS, OF_CLASS, SUMMARY, TEXTS
 from .pace import Gate, Pace
-from .results import Wanted, write_classes, write_coco
+from .results import Wanted
 from .table import PARQUET, Table, check_parquet, write_parquet
 from .work import Model, Outcome, Task, in_threads
+from .writing import Written, write_classes, write_coco
 
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
@@ -249,6 +250,8 @@ class _Books:
         task = known.get(entry["name"])
         if task is None or "error" in entry or entry.get("rows", entry.get("objects")) != rows:
             return False
+        if ("planes" in entry) != ("axes" in entry):  # of a version that wrote less of stacks
+            return False
         try:
             sizes = self._wanted.sizes_of(task.name, "planes" in entry)
             return entry.get("stamp") == task.stamp() and entry.get("sizes") == sizes
@@ -270,10 +273,16 @@ class _Books:
         if self._parquet is not None:
             write_parquet(self._table, self._parquet, TEXTS)
         if "coco" in self._wanted.extras:
-            paths = {task.name: task.path for task in tasks}
-            done = (entry["name"] for entry in self._ledger.entries() if not {"error", "planes"} & entry.keys())
-            classes = self._classes_of_objects()
-            write_coco(self._wanted, ((name, paths[name], classes.get(name, {})) for name in done if name in paths))
+            write_coco(self._wanted, self._written(tasks))
+
+    def _written(self, tasks: list[Task]) -> Iterator[Written]:
+        """Yield the images whose results are there."""
+        paths, classes = {task.name: task.path for task in tasks}, self._classes_of_objects()
+        for entry in self._ledger.entries():
+            name = entry["name"]
+            if "error" not in entry and name in paths:
+                axes, planes = entry.get("axes", ""), tuple(entry.get("planes", ()))
+                yield Written(name, paths[name], classes.get(name, {}), axes, planes)
 
     def _classes_of_objects(self) -> dict[str, dict[int, str]]:
         """Return the class of each object by image and label, where there are classes."""

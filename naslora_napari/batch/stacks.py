@@ -17,13 +17,14 @@ from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved
 from naslora_trainer.lazy import Opened, open_lazily
 from naslora_trainer.pictures import plane_of
-from naslora_trainer.pixel_size import pixel_size
+from naslora_trainer.pixel_size import pixel_size, voxel_depth
 
 from .ahead import ahead
 from .linking import Linker
 from .measure import measure, summarise
 from .ngff import Layout
-from .results import Wanted, write_stack
+from .results import Wanted
+from .writing import Pages, write_files
 
 if TYPE_CHECKING:
     from .masks import AutoMasks
@@ -103,7 +104,8 @@ def segment_stack(name: str, path: Path, stack: Opened, segment_each: SegmentEac
         finally:
             planes.close()
         classes = _classes(rows, linker.count, wanted)
-        write_stack(wanted, name, labels.planes, Layout((*stack.planes, *stack.size), stack.axes, side), classes)
+        layout = Layout((*stack.planes, *stack.size), stack.axes, side, voxel_depth(path))
+        write_files(wanted, name, Pages(layout, labels.planes, lambda: _seen(path, stack), classes))
     summary = summarise(name, rows, stack.size, side)
     planes_in_all = int(np.prod(stack.planes))
     whole = {"objects": linker.count, "planes": planes_in_all, "covered": summary["covered"] / planes_in_all}
@@ -119,9 +121,13 @@ def _has_many_axes(path: Path) -> bool:
 
 
 def _segmented(path: Path, stack: Opened, segment_each: SegmentEach) -> Iterator[_Plane]:
-    seen = (plane_of(path, stack, index).whole() for index in np.ndindex(*stack.planes))
-    for index, found in zip(np.ndindex(*stack.planes), segment_each(seen), strict=True):
+    for index, found in zip(np.ndindex(*stack.planes), segment_each(_seen(path, stack)), strict=True):
         yield _Plane(index, np.asarray(stack.levels[0][index].compute(scheduler="synchronous")), found)
+
+
+def _seen(path: Path, stack: Opened) -> Iterator[np.ndarray]:
+    """Yield the planes as the models see them, (H, W, 3) uint8 each."""
+    return (plane_of(path, stack, index).whole() for index in np.ndindex(*stack.planes))
 
 
 def _rows(name: str, plane: _Plane, number: np.ndarray, side: tuple[float, float] | None, wanted: Wanted) -> list[Row]:

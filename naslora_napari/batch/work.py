@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslora_trainer.errors import NotSavedError, UserError
-from naslora_trainer.pixel_size import pixel_size
+from naslora_trainer.pixel_size import pixel_size, voxel_depth
 
 from .ahead import ahead, grouped
 from .ledger import Entry
 from .measure import measure, summarise
-from .results import Wanted, write_files
+from .ngff import Layout
+from .results import Wanted
 from .sources import Parts, Source, open_source
 from .stacks import StackResult, open_stack, segment_stack
+from .writing import Pages, write_files
 
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
@@ -240,15 +242,17 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
         if item.stack is not None and item.planes is not None:
             outcome.rows, planes = item.stack.rows, item.planes.planes
             counts = {"objects": item.stack.objects, "rows": len(outcome.rows), "planes": list(planes)}
+            counts |= {"axes": item.planes.axes, "depth_um": voxel_depth(item.task.path)}
             sizes = wanted.sizes_of(name, stack=True)
             outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "summary": item.stack.summary} | counts
             return
         assert item.source is not None
-        labels, side = item.found.labels, pixel_size(item.task.path)
+        rgb, labels, side = item.source.rgb, item.found.labels, pixel_size(item.task.path)
         rows = measure(
             name, item.source.values, labels, item.found.confidence, side, wanted.names_of(item.found.classes)
         )
-        write_files(wanted, name, item.source.rgb, labels, item.found.classes, side)
+        layout = Layout(labels.shape, pixel_um=side)
+        write_files(wanted, name, Pages(layout, lambda: iter([labels]), lambda: iter([rgb]), item.found.classes))
         sizes = wanted.sizes_of(name)
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}

@@ -154,13 +154,13 @@ def _entries(path: Path, name: str, used: Collection[str]) -> list[ImageEntry]:
     if math.prod(sizes) > MOST_PLANES:
         raise UserError(f"{path} has {math.prod(sizes)} planes; {MOST_PLANES} are allowed.", "Save a part of it.")
     indices = list(itertools.product(*map(range, sizes)))
-    names = [f"{name}-{_numbered(axes, sizes, plane)}" for plane in indices]
+    names = [f"{name}-{numbered(axes, sizes, plane)}" for plane in indices]
     while any(name.casefold() in used for name in names):
         names = [f"{name}_" for name in names]
     return [ImageEntry(name, path, plane, content=content) for name, plane in zip(names, indices, strict=True)]
 
 
-def _numbered(axes: str, sizes: tuple[int, ...], plane: tuple[int, ...]) -> str:
+def numbered(axes: str, sizes: tuple[int, ...], plane: tuple[int, ...]) -> str:
     """Return an index as part of a name, such as ``t1z03``."""
     return "".join(f"{axis}{i:0{len(str(size - 1))}d}" for axis, size, i in zip(axes, sizes, plane, strict=True))
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from skimage.measure import label
+from skimage.segmentation import find_boundaries
 
 from naslora_napari.batch import segment_folder
 from naslora_napari.batch.ledger import LEDGER
@@ -20,6 +21,7 @@ from naslora_napari.batch.measure import COLUMNS, SUMMARY
 from naslora_napari.batch.ngff import read_ngff
 from naslora_napari.batch.table import Table
 from naslora_napari.batch.work import Model
+from naslora_napari.batch.writing import OUTLINE
 from naslora_napari.store.formats import FORMATS
 from naslora_trainer.pictures import open_picture, picture_size, planes_of
 from naslora_trainer.pixel_size import pixel_size
@@ -212,6 +214,23 @@ def moving(planes: int) -> np.ndarray:
     return found
 
 
+def check_coco(out: Path, z: np.ndarray, tz: np.ndarray) -> None:
+    """What COCO says of planes is what is in the label images: each is a frame of its stack, with the same numbers."""
+    coco = json.loads((out / "coco.json").read_text())
+    names = [image["file_name"] for image in coco["images"]]
+    assert len(set(names)) == 1 + 6 + 8 and {"one.png", "z-z5.tif", "tz-t1z3.tif"} <= set(names)
+    stacks = {"z.tif": z, "tz.tif": tz.reshape(8, 40, 60)}
+    videos = {video["id"]: stacks[video["name"]] for video in coco["videos"]}
+    for image in coco["images"]:
+        own = [one for one in coco["annotations"] if one["image_id"] == image["id"]]
+        if image["file_name"] == "one.png":
+            assert len(own) == 2 and "video_id" not in image and "instance_id" not in own[0]
+            continue
+        plane = videos[image["video_id"]][image["frame_id"]]
+        assert {one["instance_id"]: one["area"] for one in own} == {n: (plane == n).sum() for n in np.unique(plane)[1:]}
+    assert next(image["plane"] for image in coco["images"] if image["file_name"] == "tz-t1z3.tif") == {"t": 1, "z": 3}
+
+
 def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -221,7 +240,8 @@ def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
     cut = (folder / "cut.tif").read_bytes()
     (folder / "cut.tif").write_bytes(cut[: len(cut) // 2])
     iio.imwrite(folder / "one.png", moving(2)[0])
-    report = segment_folder(folder, out, extras=("coco", "overlays", "semantic"))
+    extras = ("coco", "geojson", "overlays", "semantic")
+    report = segment_folder(folder, out, extras=extras)
     assert (report.images, report.objects) == (3, 2 + 4 + 2) and [name for name, _ in report.failed] == ["cut.tif"]
     labels = tifffile.imread(out / "z.tif")
     assert labels.dtype == np.int32 and np.array_equal(labels > 0, moving(6) > 128)
@@ -237,10 +257,19 @@ def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
     summary = {row["image"]: row for row in rows(out, "summary.csv")}
     assert (summary["tz.tif"]["planes"], summary["tz.tif"]["objects"], summary["one.png"]["planes"]) == ("8", "4", "1")
     assert float(summary["z.tif"]["covered"]) == pytest.approx(900 / (6 * 40 * 60))
-    assert [image["file_name"] for image in json.loads((out / "coco.json").read_text())["images"]] == ["one.png"]
+    drawn = tifffile.imread(out / "overlays/z.tif")
+    assert drawn.shape == (6, 40, 60, 3) and planes_of(out / "overlays/tz.tif") == ("tz", (2, 4))
+    assert np.array_equal((drawn == OUTLINE).all(-1), [find_boundaries(plane, mode="inner") for plane in labels])
+    check_coco(out, labels, both)
+    shapes = json.loads((out / "tz.geojson").read_text())["features"]
+    told = shapes[-1]["properties"]
+    assert len(shapes) == 2 * (4 + 2) and (told["name"], told["t"], told["z"]) == ("3", 1, 3)
+    assert shapes[-1]["geometry"]["plane"] == {"c": -1, "z": 3, "t": 1}
+    corners, pixels = np.array(shapes[-1]["geometry"]["coordinates"][0]), np.argwhere(both[1, 3] == 3)[:, ::-1]
+    assert np.array_equal([corners.min(0), corners.max(0)], [pixels.min(0), pixels.max(0) + 1])
     (folder / "cut.tif").unlink()
     SEEN.clear()
-    again = segment_folder(folder, out, extras=("coco", "overlays", "semantic"), resume=True)
+    again = segment_folder(folder, out, extras=extras, resume=True)
     assert (again.images, again.objects) == (3, 8) and not SEEN
     assert not list(out.glob(".*"))
     png = segment_folder(folder, tmp_path / "png", format="png")
@@ -283,7 +312,7 @@ def test_label_images_can_be_ome_zarr(tmp_path: Path) -> None:
     described = json.loads((out / "stack.zarr/labels/zarr.json").read_text())
     assert described["attributes"]["ome"] == {"version": "0.5", "labels": ["objects", "classes"]}
     coco = json.loads((out / "coco.json").read_text())
-    assert len(coco["annotations"]) == 2
+    assert len(coco["annotations"]) == 2 + (4 + 2)
     SEEN.clear()
     assert segment_folder(folder, out, resume=True, **options).objects == 4 and not SEEN
     chunk = next(file for file in sorted((out / "large.zarr/labels/objects/0/c").rglob("*")) if file.is_file())

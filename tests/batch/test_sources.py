@@ -12,10 +12,12 @@ import zarr
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-from naslora_napari.batch import masks, measure, results, sources, tiling
+from naslora_napari.batch import masks, measure, sources, tiling, writing
 from naslora_napari.batch.masks import AutoMasks
-from naslora_napari.batch.results import OUTLINE, Wanted, overlay, write_files
+from naslora_napari.batch.ngff import Layout
+from naslora_napari.batch.results import Wanted
 from naslora_napari.batch.sources import Parts, open_source
+from naslora_napari.batch.writing import OUTLINE, Pages, overlay, write_files
 from naslora_trainer.errors import UserError
 from naslora_trainer.images import read_labels
 
@@ -23,7 +25,7 @@ from naslora_trainer.images import read_labels
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts as large, and how much is done at once, is small."""
-    for module, name in ((sources, "LARGE"), (results, "LARGE"), (results, "BAND"), (measure, "BAND"), (masks, "PART")):
+    for module, name in ((sources, "LARGE"), (writing, "LARGE"), (writing, "BAND"), (measure, "BAND"), (masks, "PART")):
         monkeypatch.setattr(module, name, 1 << 16)
 
 
@@ -89,7 +91,8 @@ def test_memory_is_that_of_the_labels_and_the_results_are_the_same(tmp_path: Pat
     def segment(rgb: np.ndarray | Parts, values: object) -> list[dict[str, object]]:
         found = tiling.stitched(rgb, 256, lambda tiles: map(threshold, tiles))
         rows = measure.measure("large.tif", values, found.labels, found.confidence)
-        write_files(wanted, "large.tif", rgb, found.labels)
+        pages = Pages(Layout(found.labels.shape), lambda: iter([found.labels]), lambda: iter([rgb]))
+        write_files(wanted, "large.tif", pages)
         return rows
 
     tifffile.imwrite(tmp_path / "warm.tif", image[:300, :300], tile=(64, 64))

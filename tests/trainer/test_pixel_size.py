@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from naslora_trainer.pictures import open_picture
-from naslora_trainer.pixel_size import pixel_size
+from naslora_trainer.pixel_size import pixel_size, voxel_depth
 
 from .test_pictures import write_zarr
 
@@ -51,6 +51,21 @@ def test_pixels_of_an_ome_zarr(tmp_path: Path) -> None:
     datasets[0]["coordinateTransformations"] = [{"type": "scale", "scale": ["nan", 250]}]
     group.attrs["multiscales"] = [{"axes": axes, "datasets": datasets}]
     assert pixel_size(path) is None
+
+
+@pytest.mark.parametrize(
+    ("how", "wanted"),
+    [
+        ({"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeZ": 800, "PhysicalSizeZUnit": "nm"}}, 0.8),
+        ({"imagej": True, "metadata": {"axes": "ZYX", "unit": "um", "spacing": 2.5}}, 2.5),
+        ({"imagej": True, "metadata": {"axes": "ZYX", "unit": "furlong", "spacing": 2.5}}, None),
+        ({"imagej": True, "metadata": {"axes": "ZYX", "unit": "um"}}, None),
+        ({"photometric": "minisblack", "resolution": (100, 50), "resolutionunit": "CENTIMETER"}, None),
+    ],
+)
+def test_the_depth_of_a_voxel(how: dict[str, Any], wanted: float | None, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([PLANE] * 3), **how)
+    assert voxel_depth(tmp_path / "a.tif") == (None if wanted is None else pytest.approx(wanted))
 
 
 def test_what_is_no_image_has_none(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""How large a pixel is in the world, from the metadata of a file. What is absurd counts as unknown."""
+"""How large a pixel or voxel is in the world, from the metadata of a file. What is absurd counts as unknown."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -40,44 +41,65 @@ def pixel_size(path: Path | str) -> tuple[float, float] | None:
 
     Known are OME-TIFF, ImageJ, the resolution of a TIFF in inches or centimetres, and OME-Zarr.
     """
-    path = Path(path)
+    found = _sides(Path(path), "yx")
+    return None if found is None else (found[0], found[1])
+
+
+def voxel_depth(path: Path | str) -> float | None:
+    """Return how far the planes of a stack are from each other in micrometres, or None where the file does not tell.
+
+    Known are OME-TIFF, ImageJ and OME-Zarr.
+    """
+    found = _sides(Path(path), "z")
+    return None if found is None else found[0]
+
+
+def _sides(path: Path, axes: str) -> tuple[float, ...] | None:
+    """Return how long a voxel is along some axes, in micrometres."""
     try:
-        found = _of_zarr(path) if is_zarr(path) else _of_tiff(path) if is_tiff(path) else None
+        found = _of_zarr(path, axes) if is_zarr(path) else _of_tiff(path, axes) if is_tiff(path) else None
     except Exception:  # metadata from outside is of any shape
         return None
     sensible = found is not None and all(math.isfinite(side) and SMALLEST <= side <= LARGEST for side in found)
     return found if sensible else None
 
 
-def _of_tiff(path: Path) -> tuple[float, float] | None:
+def _of_tiff(path: Path, axes: str) -> tuple[float, ...] | None:
     with tifffile.TiffFile(path) as tiff:
         xml = ome_xml(tiff)
         if xml is not None:
-            return _of_ome(xml)
+            return _of_ome(xml, axes)
+        if axes == "z":
+            told = tiff.imagej_metadata or {}
+            return (UNITS[_unit(told)] * float(told["spacing"]),)
         page: Any = tiff.pages[0]
         if "XResolution" not in page.tags or "YResolution" not in page.tags:
             return None
         unit = _TIFF_UNITS.get(int(page.tags["ResolutionUnit"].value) if "ResolutionUnit" in page.tags else 0, "")
         if tiff.is_imagej:
-            unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+            unit = _unit(tiff.imagej_metadata or {})
         if unit not in UNITS:
             return None
         rows, cols = (page.tags[name].value for name in ("YResolution", "XResolution"))
         return UNITS[unit] * rows[1] / rows[0], UNITS[unit] * cols[1] / cols[0]
 
 
-def _of_ome(xml: ElementTree.Element) -> tuple[float, float] | None:
+def _unit(told: Mapping[str, Any]) -> str:
+    """Return the unit that ImageJ names."""
+    return str(told.get("unit", "")).replace("\\u00B5", "µ")
+
+
+def _of_ome(xml: ElementTree.Element, axes: str) -> tuple[float, ...] | None:
     pixels = xml.find(".//{*}Pixels")
-    if pixels is None or "PhysicalSizeX" not in pixels.attrib or "PhysicalSizeY" not in pixels.attrib:
+    if pixels is None or any(f"PhysicalSize{axis}" not in pixels.attrib for axis in axes.upper()):
         return None
-    sides = (
+    return tuple(
         float(pixels.attrib[f"PhysicalSize{axis}"]) * UNITS[pixels.attrib.get(f"PhysicalSize{axis}Unit", "µm")]
-        for axis in "YX"
+        for axis in axes.upper()
     )
-    return next(sides), next(sides)
 
 
-def _of_zarr(path: Path) -> tuple[float, float] | None:
+def _of_zarr(path: Path, axes: str) -> tuple[float, ...] | None:
     import zarr
 
     (multiscale, *_) = ome_attributes(zarr.open_group(path, mode="r"))["multiscales"]
@@ -85,5 +107,4 @@ def _of_zarr(path: Path) -> tuple[float, float] | None:
     units = {axis["name"]: axis.get("unit", "") for axis in multiscale["axes"]}
     transforms = multiscale["datasets"][0]["coordinateTransformations"]
     scale = next(transform["scale"] for transform in transforms if transform["type"] == "scale")
-    rows, cols = (float(scale[names.index(axis)]) * UNITS[units[axis]] for axis in "yx")
-    return rows, cols
+    return tuple(float(scale[names.index(axis)]) * UNITS[units[axis]] for axis in axes)

@@ -45,19 +45,31 @@ def read(path: Path) -> Iterator[Found]:
 
 
 def write(images: Iterable[Labelled], path: Path, polygons: bool = False) -> None:
-    """Write a COCO file, with run lengths, which keep every pixel, or polygons."""
+    """Write a COCO file, with run lengths, which keep every pixel, or polygons.
+
+    Stacks are told as CocoVID does: a video of frames, and ``instance_id`` is what an object is called in all of them.
+    """
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
+    videos: dict[str, int] = {}
     for number, image in enumerate(images, 1):
         rows, cols = size = (image.labels.shape[0], image.labels.shape[1])
         content["categories"] = [
             {"id": c.id, "name": c.name, "supercategory": "", "color": checks.rgb(c.color)} for c in image.all_classes
         ]
-        content["images"].append({"id": number, "file_name": image.file_name, "height": rows, "width": cols})
-        for _, info, region in image.regions():
+        entry = {"id": number, "file_name": image.file_name, "height": rows, "width": cols}
+        of_stack: dict[str, int] = {}
+        if image.place is not None:
+            of_stack = {"video_id": videos.setdefault(image.place.stack, len(videos) + 1)}
+            entry |= of_stack | {"frame_id": image.place.number, "plane": image.place.index}
+        content["images"].append(entry)
+        for key, info, region in image.regions():
             content["annotations"].append(
                 {"id": len(content["annotations"]) + 1, "image_id": number, "category_id": info.id}
                 | _geometry(region, size, polygons)
+                | ({"instance_id": key} | of_stack if of_stack else {})
             )
+    if videos:
+        content["videos"] = [{"id": number, "name": name} for name, number in videos.items()]
     path.write_text(json.dumps(content), encoding="utf-8")
 
 

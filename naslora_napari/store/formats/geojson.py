@@ -29,12 +29,32 @@ def read(path: Path) -> Iterator[Found]:
 def write(images: Iterable[Labelled], folder: Path) -> None:
     """Write a file for each image, with polygons that keep every pixel."""
     for image in images:
-        (folder / f"{image.name}{SUFFIX}").write_text(json.dumps(features(image)), encoding="utf-8")
+        write_file(folder / f"{image.name}{SUFFIX}", features(image))
 
 
-def features(image: Labelled) -> dict[str, Any]:
-    """Return the objects of an image as the content of its file."""
-    return {"type": "FeatureCollection", "features": [_feature(*found) for found in image.regions()]}
+def write_file(path: Path, found: Iterable[dict[str, Any]]) -> None:
+    """Write a file of features, one after the other."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number, feature in enumerate(found):
+            file.write((",\n" if number else "\n") + json.dumps(feature))
+        file.write("\n]}\n")
+
+
+def features(image: Labelled) -> Iterator[dict[str, Any]]:
+    """Yield the objects of an image.
+
+    Of a plane of a stack each tells its plane twice: as QuPath wants it, which knows depth and time, and among the
+    properties by the letters of the axes, where programs for maps find it.
+    """
+    for found in image.regions():
+        feature = _feature(*found)
+        if image.place is not None:
+            index = image.place.index
+            depth = next((index[axis] for axis in reversed(list(index)) if axis != "t"), 0)
+            feature["geometry"]["plane"] = {"c": -1, "z": depth, "t": index.get("t", 0)}
+            feature["properties"] |= index
+        yield feature
 
 
 def _feature(key: int, info: Any, region: Region) -> dict[str, Any]:

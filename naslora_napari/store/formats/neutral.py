@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -103,6 +103,25 @@ class Found:
     source: Path | None = None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which plane of a stack or series an image is.
+
+    Attributes
+    ----------
+    stack : str
+        The stack, whose objects keep their numbers from plane to plane.
+    index : mapping of str to int
+        The place along each axis of planes, by its letter, such as ``{"t": 2, "z": 7}``; from 0 on.
+    number : int
+        Of the plane among all of them, from 0 on.
+    """
+
+    stack: str
+    index: Mapping[str, int]
+    number: int
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """An image of a project, to be written.
@@ -121,6 +140,8 @@ class Labelled:
         The classes of the project.
     picture : callable
         Opens the image.
+    place : Place, optional
+        Which plane of a linked stack it is.
     """
 
     name: str
@@ -129,6 +150,7 @@ class Labelled:
     classes: dict[int, ClassInfo]
     all_classes: Sequence[ClassInfo]
     picture: Callable[[], Picture]
+    place: Place | None = None
 
     def regions(self) -> Iterator[tuple[int, ClassInfo, Region]]:
         """Yield the id, the class and the pixels of each object, by id."""
