@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from .train_view import picture_in
 from .widgets import named, wrapped
 
-COLUMNS = ("Base model", "In use before", "New model", "Difference")
+COLUMNS = ("Base model", "In use before", "New model", "Difference", "Verdict")
 #: Height of a row of the table, in pixels.
 ROW = 32
 KINDS = {"click": "One click", "box": "One box", "auto": "Automatic"}
@@ -35,8 +35,8 @@ class ComparisonDialog(QDialog):
     Parameters
     ----------
     event : mapping
-        ``validation`` (by prompt: ``base``, ``before``, ``after``), ``automatic`` (``before``, ``after``, or None),
-        ``reason``, and ``cases`` with a picture each.
+        ``validation`` (by prompt: ``base``, ``before``, ``after``, ``noise``, ``outcome``), ``automatic`` (the same
+        without ``base``, or None), ``reason``, and ``cases`` with a picture each.
     parent : QWidget, optional
         The window it belongs to.
     """
@@ -52,6 +52,10 @@ class ComparisonDialog(QDialog):
                 " Automatic: what it finds by itself in held-out images in which every object is labelled (F1 at "
                 "IoU 0.5); empty where a model does not do that."
             )
+        text += (
+            " Behind ±: what chance can make of so few objects. A difference within it is none, unless it is large: "
+            "then it counts all the same. What is worse in one row is not put in place by itself."
+        )
         self.table = _table(scores)
         whole = QVBoxLayout(self)
         whole.addWidget(wrapped(text))
@@ -87,9 +91,8 @@ def _table(validation: Mapping[str, Mapping[str, Any]]) -> QTableWidget:
     table.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     named(table, "Dice on held-out objects", "From 0 to 1: of labels that the training never saw")
     for row, (_, score) in enumerate(rows):
-        before, after = score["before"], score["after"]
-        change = "" if before is None or after is None else f"{after - before:+.3f}"
-        texts = (_number(score.get("base")), _number(before), _number(after), change)
+        numbers = (_number(score.get("base")), _number(score["before"]), _number(score["after"]))
+        texts = (*numbers, _change(score), str(score.get("outcome", "")))
         for column, text in enumerate(texts):
             cell = QTableWidgetItem(text)
             cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -104,6 +107,14 @@ def _table(validation: Mapping[str, Mapping[str, Any]]) -> QTableWidget:
 
 def _number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float | int) else ""
+
+
+def _change(score: Mapping[str, Any]) -> str:
+    """Return the difference, and what chance can make of it where that is known."""
+    before, after, noise = score["before"], score["after"], _number(score.get("noise"))
+    if before is None or after is None:
+        return ""
+    return f"{after - before:+.3f}" + (f" ± {noise}" if noise else "")
 
 
 def _case(case: Mapping[str, Any]) -> QWidget:

@@ -28,7 +28,10 @@ def jpeg(side: int = 40, value: int = 200) -> str:
 
 COMPARISON: dict[str, Any] = {
     "event": "comparison",
-    "validation": {"click": {"base": 0.5, "before": 0.6, "after": 0.75}, "box": {"before": 0.9, "after": 0.88}},
+    "validation": {
+        "click": {"base": 0.5, "before": 0.6, "after": 0.75, "noise": 0.04, "outcome": "better"},
+        "box": {"before": 0.9, "after": 0.88, "noise": None, "outcome": "no difference"},
+    },
     "reason": "On held-out objects the new model is better.",
     "cases": [
         {"name": "a", "object": 3, "prompt": "click", "before": 0.9, "after": 0.4, "jpeg": jpeg()},
@@ -71,12 +74,15 @@ def test_the_comparison_is_a_table_with_the_worst_cases(qtbot: QtBot) -> None:
     qtbot.addWidget(dialog)
     dialog.show()
     table = dialog.table
-    rows = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount())]
-    assert rows == [["0.500", "0.600", "0.750", "+0.150"], ["", "0.900", "0.880", "-0.020"]]
+    rows = [[table.item(row, column).text() for column in range(5)] for row in range(table.rowCount())]
+    assert rows == [
+        ["0.500", "0.600", "0.750", "+0.150 ± 0.040", "better"],
+        ["", "0.900", "0.880", "-0.020", "no difference"],
+    ]
     assert len(dialog.pictures) == 1
     found = ComparisonDialog({**COMPARISON, "automatic": {"before": None, "after": 0.8}})
     qtbot.addWidget(found)
-    assert [found.table.item(2, column).text() for column in range(4)] == ["", "", "0.800", ""]
+    assert [found.table.item(2, column).text() for column in range(5)] == ["", "", "0.800", "", ""]
     assert found.table.verticalHeaderItem(2).text() == "Automatic"
 
 

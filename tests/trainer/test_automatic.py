@@ -60,7 +60,8 @@ def test_the_gate_compares_what_there_is(
     nuclei: list[TrainingImage], image: TrainingImage, small_sam: Sam, random_adapter: Adapter, tmp_path: Path
 ) -> None:
     config = FineTuneConfig.checked(base=random_adapter.meta.base)
-    assert Gate(config, [image], "cpu").automatic(small_sam, Knows(image), False) == {"before": None, "after": 1}
+    alone = Gate(config, [image], "cpu").automatic(small_sam, Knows(image), False)
+    assert alone is not None and (alone.before, alone.after, alone.outcome) == (None, 1, "better")
     assert Gate(config, [image], "cpu").automatic(small_sam, None, False) is None
     some = replace(image, complete=False)
     assert Gate(config, [some], "cpu").automatic(small_sam, Knows(image), False) is None
@@ -71,4 +72,4 @@ def test_the_gate_compares_what_there_is(
     live.save(tmp_path / "live.safetensors")
     gate = Gate(config.model_copy(update={"compare_with": str(tmp_path / "live.safetensors")}), nuclei[:1], "cpu")
     found = gate.automatic(build(config.base, live), head, False)
-    assert found is not None and found["before"] == found["after"]
+    assert found is not None and found.before == found.after and found.outcome == "no difference"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from naslora_trainer.checkpoint import job_digest, load_checkpoint, save_checkpoint
+from naslora_trainer.checkpoint import VERSION, job_digest, load_checkpoint, save_checkpoint
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.errors import UserError
@@ -131,9 +131,10 @@ def test_another_job_or_version_is_refused(saved: Path, monkeypatch: pytest.Monk
         load_checkpoint(saved, "another")
     with pytest.raises(UserError, match="does not exist"):
         load_checkpoint(saved.with_name("none"), "job")
-    monkeypatch.setattr("naslora_trainer.checkpoint.VERSION", 0)
-    with pytest.raises(UserError, match="newer"):
-        load_checkpoint(saved, "job")
+    for version, written in ((VERSION - 1, "newer"), (VERSION + 1, "older")):
+        monkeypatch.setattr("naslora_trainer.checkpoint.VERSION", version)
+        with pytest.raises(UserError, match=written):
+            load_checkpoint(saved, "job")
 
 
 def test_settings_and_every_pixel_make_the_job(nuclei: list[TrainingImage]) -> None:

@@ -19,7 +19,8 @@ from .data import TrainingImage
 from .errors import UserError
 from .files import saving
 
-VERSION = 1
+#: 2 has the Dice of each object before the fold.
+VERSION = 2
 #: A larger file is refused before it is read, in bytes.
 MAX_BYTES = 8 * 1024**3
 #: Bytes of the SHA-256 at the beginning of the file.
@@ -71,7 +72,7 @@ def load_checkpoint(path: Path, job: str) -> dict[str, Any]:
     Raises
     ------
     UserError
-        The file is missing, too large, damaged, of a newer version, or of another job.
+        The file is missing, too large, damaged, of another version, or of another job.
     """
     if not path.is_file():
         raise UserError(f"The checkpoint {path} does not exist.")
@@ -87,6 +88,8 @@ def load_checkpoint(path: Path, job: str) -> dict[str, Any]:
             raise broken
         if state["version"] > VERSION:
             raise UserError(f"{path.name} was written by a newer naslora-napari.", "Update naslora-napari to use it.")
+        if state["version"] < VERSION:
+            raise UserError(f"{path.name} was written by an older naslora-napari.", "Start the fine-tune again.")
         if state["job"] != job:
             raise UserError(
                 f"{path.name} belongs to a fine-tune with other settings or labels.",

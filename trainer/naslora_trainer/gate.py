@@ -1,4 +1,4 @@
-"""Is the new model better than the one in use? Judged on objects it never saw."""
+"""How the model in use and the new one do on objects that neither saw in this training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from segment_anything.modeling import Sam
@@ -20,16 +21,12 @@ from .evaluate import evaluate
 from .models import build, learned_prompts
 from .seed_head import SeedHead, head_of
 from .sights import cases
+from .verdict import Comparison, found, means, overall, paired
 
-#: A new model may lose so much box Dice and still count as better.
-BOX_TOLERANCE = 0.005
 #: At most so many validation objects of each image are asked for.
 MOST_OBJECTS = 12
 #: So many objects are shown of which the new model's answer is worse.
 WORST = 3
-
-#: Dice of each object: by name of the image, id, and prompt.
-Each = dict[tuple[str, int, str], float]
 
 
 class Gate:
@@ -56,24 +53,37 @@ class Gate:
     ) -> None:
         self._config, self._images, self._device, self._check_stop = config, images, device, check_stop
         self._whole = [image for image in images if image.known.any()]
-        self._last: Each = {}
-        self._before: Each = {}
+        #: Dice by name of the image, id of the object and prompt: of the model in use, and of the candidate.
+        self._before: dict[tuple[str, int, str], float] = {}
+        self._candidate: dict[tuple[str, int, str], float] = {}
 
     @cached_property
     def before(self) -> dict[str, float]:
         """What :meth:`measure` says of the model in use; it is measured when it is asked for the first time."""
-        found, self._before = self._measured(*self._in_use())
-        return found
+        self._before = self._measured(*self._in_use())
+        return means(self._before)
 
     def measure(self, sam: Sam, learned: Sequence[str]) -> dict[str, float]:
-        """Return the mean Dice after one ``click`` and for one ``box``, 0 to 1."""
-        found, self._last = self._measured(sam, learned)
-        return found
+        """Return the mean Dice after one ``click`` and for one ``box``, 0 to 1, of a model: it is the candidate now."""
+        self._candidate = self._measured(sam, learned)
+        return means(self._candidate)
 
-    def _measured(self, sam: Sam, learned: Sequence[str]) -> tuple[dict[str, float], Each]:
-        each: Each = {}
+    @property
+    def candidate(self) -> list[list[Any]]:
+        """Of each object name of the image, id, prompt and Dice of the candidate; JSON-able.
+
+        What is put here takes the place of what was measured last.
+        """
+        return [[*key, dice] for key, dice in self._candidate.items()]
+
+    @candidate.setter
+    def candidate(self, rows: list[list[Any]]) -> None:
+        self._candidate = {(name, key, prompt): dice for name, key, prompt, dice in rows}
+
+    def _measured(self, sam: Sam, learned: Sequence[str]) -> dict[tuple[str, int, str], float]:
+        each: dict[tuple[str, int, str], float] = {}
         with torch.no_grad():
-            scores = evaluate(
+            evaluate(
                 sam,
                 learned,
                 self._images,
@@ -81,19 +91,19 @@ class Gate:
                 on_progress=lambda *_: self._check_stop(),
                 on_object=lambda name, key, prompt, dice: each.update({(name, key, prompt): dice}),
             )
-        return {"click": scores["point"]["dice"][0], "box": scores["box"]["dice"]}, each
+        return each
 
     def worst(self) -> list[dict[str, Any]]:
-        """Return the objects on which the candidate that was measured last lost most against the model in use.
+        """Return the objects on which the candidate lost most against the model in use.
 
         Returns
         -------
         list of dict
             ``name`` of the image, ``object``, ``prompt`` (``click`` or ``box``), ``before`` and ``after`` (Dice).
         """
-        lost = sorted(self._last, key=lambda one: (self._last[one] - self._before[one], one))
+        lost = sorted(self._candidate, key=lambda one: (self._candidate[one] - self._before[one], one))
         return [
-            {"name": name, "object": key, "prompt": prompt, "before": self._before[one], "after": self._last[one]}
+            {"name": name, "object": key, "prompt": prompt, "before": self._before[one], "after": self._candidate[one]}
             for one in lost[:WORST]
             for name, key, prompt in [one]
         ]
@@ -102,7 +112,7 @@ class Gate:
         """Return :meth:`worst` with pictures of both answers (see :func:`naslora_trainer.sights.cases`)."""
         return cases(self._in_use(), (sam, learned), self.worst(), self._images)
 
-    def automatic(self, sam: Sam, head: SeedHead | None, one_object: bool) -> dict[str, float | None] | None:
+    def automatic(self, sam: Sam, head: SeedHead | None, one_object: bool) -> Comparison | None:
         """Return how well a new head finds objects by itself beside that of the model in use, if that has one.
 
         Parameters
@@ -116,10 +126,9 @@ class Gate:
 
         Returns
         -------
-        dict or None
-            ``before``, None where the model in use has no head, and ``after``: see
-            :func:`naslora_trainer.automatic.automatic_f1`. None where there is no new head, or no held-out image, nor
-            a part of one, in which every object is labelled.
+        Comparison or None
+            Of :func:`naslora_trainer.automatic.automatic_f1`. None where there is no new head, or no held-out image,
+            nor a part of one, in which every object is labelled.
         """
         if head is None or not self._whole:
             return None
@@ -129,13 +138,15 @@ class Gate:
         if live and old:
             in_use = build(self._config.base, live, self._device)
             before = automatic_f1(in_use, old.to(self._device), self._whole, live.one_object, self._check_stop)
-        return {"before": before, "after": automatic_f1(sam, head, self._whole, one_object, self._check_stop)}
+        after = automatic_f1(sam, head, self._whole, one_object, self._check_stop)
+        return found(before, after, self._labelled)
 
     def _of_base(self) -> dict[str, float]:
         """Measure the base model, where it is not the one in use."""
         if not self._config.compare_with:
             return self.before
-        return self._measured(build(self._config.base, None, self._device), learned_prompts(self._config.base, None))[0]
+        base = self._config.base
+        return means(self._measured(build(base, None, self._device), learned_prompts(base, None)))
 
     def _in_use(self) -> tuple[Sam, Sequence[str]]:
         base, live = self._config.base, self._live()
@@ -144,20 +155,36 @@ class Gate:
     def _live(self) -> Adapter | None:
         return Adapter.load(Path(self._config.compare_with)) if self._config.compare_with else None
 
-    def verdict(self, after: dict[str, float]) -> dict[str, Any]:
-        """Return ``validation`` (base, before, after), ``better`` and ``reason``, one sentence."""
+    def verdict(self, automatic: Comparison | None = None) -> dict[str, Any]:
+        """Return what is to be thought of the candidate (see :func:`naslora_trainer.verdict.overall`).
+
+        Parameters
+        ----------
+        automatic : Comparison, optional
+            What :meth:`automatic` says of it.
+
+        Returns
+        -------
+        dict
+            ``outcome``; ``better``: whether it is that; ``reason``, one sentence; ``validation``: for ``click`` and
+            ``box`` the Dice of ``base``, ``before`` and ``after``, ``noise`` and ``outcome``; ``automatic``: the same
+            without ``base``, or None.
+        """
         before, base = self.before, self._of_base()
-        click_gain, box_gain = after["click"] - before["click"], after["box"] - before["box"]
-        better = click_gain > 0 and box_gain >= -BOX_TOLERANCE
-        figures = (
-            f"clicks {before['click']:.3f} -> {after['click']:.3f}, boxes {before['box']:.3f} -> {after['box']:.3f}"
-        )
-        verdict = "better than" if better else "not better than"
+        asked = [paired(kind, self._before, self._candidate) for kind in before]
+        outcome, reason = overall([*asked, *filter(None, [automatic])])
         return {
-            "validation": {kind: {"base": base[kind], "before": before[kind], "after": after[kind]} for kind in before},
-            "better": better,
-            "reason": f"On held-out objects the new model is {verdict} the one in use (Dice: {figures}).",
+            "validation": {one.kind: {"base": base[one.kind], **one.to_json()} for one in asked},
+            "automatic": automatic.to_json() if automatic else None,
+            "outcome": outcome,
+            "better": outcome == "better",
+            "reason": reason,
         }
+
+    @property
+    def _labelled(self) -> int:
+        """How many objects there are where every one is labelled."""
+        return sum(np.unique(image.labels[image.known & (image.labels > 0)]).size for image in self._whole)
 
 
 def memory_mb(device: str) -> float:

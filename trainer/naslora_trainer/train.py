@@ -78,8 +78,8 @@ def finetune(
     Returns
     -------
     Adapter or None
-        Its ``meta.report`` holds ``validation`` (Dice before and after, for clicks and boxes), ``better``, ``reason``,
-        ``automatic`` (F1 of the head), ``fold``, ``train_s`` and ``peak_mb``. None when it was stopped.
+        Its ``meta.report`` holds what :meth:`naslora_trainer.gate.Gate.verdict` returns, ``fold``, ``train_s`` and
+        ``peak_mb``. None when it was stopped.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class _FineTune:
         self.skipped = 0
         #: When a checkpoint was written, and how long that took, in s.
         self.kept, self.keeping = 0.0, 0.0
-        #: Network and validation Dice before the fold.
+        #: Network and validation Dice, on the whole and of each object, before the fold.
         self.unfolded: dict[str, Any] | None = None
         self.fold_report: dict[str, Any] = {}
         self.good: dict[str, Any] | None = None
@@ -148,12 +148,11 @@ class _FineTune:
             self.fold_report |= {"before": before, "after": after, "kind": "consolidated"}
             lost = max(before[kind] - after[kind] for kind in after)
             if lost > self.config.fold_tolerance:
-                tensors, after = self.unfolded["tensors"], before
+                tensors, gate.candidate = self.unfolded["tensors"], self.unfolded["objects"]
                 self.fold_report["kind"] = "branch"
                 self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
-        verdict = gate.verdict(after)
         head = self._head()
-        verdict["automatic"] = gate.automatic(self.network.sam, head, self._one_object())
+        verdict = gate.verdict(gate.automatic(self.network.sam, head, self._one_object()))
         self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
         return self._adapter(tensors, head, verdict)
 
@@ -256,6 +255,7 @@ class _FineTune:
         folds = consolidate(self.network.to_fold(), calibrate)
         self.unfolded = {
             "dice": dice,
+            "objects": gate.candidate,
             "tensors": self.network.tensors(),
             "network": self.network.state(),
             "architecture": self.network.architecture(),
@@ -287,7 +287,7 @@ class _FineTune:
         if self.step > self.schedule.settle:
             self.network.settle(0.0)
         if network["unfolded"]:
-            self.unfolded = {**network["unfolded"], "dice": rest["unfolded"], "architecture": rest["architecture"]}
+            self.unfolded = {**network["unfolded"], **rest["unfolded"]}
             self.network.load(self.unfolded["network"])
             self.fold_report = rest["fold"]
             self._go_on_folded({path: layer["down"] for path, layer in network["now"]["layers"].items()})
@@ -311,8 +311,7 @@ class _FineTune:
             "history": self.history.to_json(),
             "feed": self.feed.state(),
             "fold": self.fold_report,
-            "unfolded": unfolded.get("dice"),
-            "architecture": unfolded.get("architecture"),
+            "unfolded": {k: unfolded[k] for k in ("dice", "objects", "architecture") if unfolded},
         }
         network = {
             "now": self.network.state(),
