@@ -1,4 +1,4 @@
-"""The figures of trust by one command: nothing is lost (kills, damaged files), swaps, and a long session in the window.
+"""The figures of trust by one command: nothing is lost (kills, damaged files), swaps, first steps, a long session.
 
 Each benchmark runs in a process of its own, one after the other, and its result file is what the pages show. ``full``
 writes to ``benchmarks/results``, which is published; ``small`` is a matter of minutes and writes to ``build/figures``.
@@ -33,6 +33,7 @@ FIGURES: dict[str, tuple[str, tuple[str, ...], dict[str, Size]]] = {
         {"small": {"images": 200}, "full": {"images": 5000}},
     ),
     "swap": ("swap.py", ("--threads", "1"), {"small": {"swaps": 4}, "full": {"swaps": 20}}),
+    "first_step": ("first_step.py", (), {"small": {"runs": 1}, "full": {"runs": 8}}),
     "interactive": (
         "interactive.py",
         (),
