@@ -166,18 +166,18 @@ class Gate:
         Returns
         -------
         dict
-            ``outcome``; ``better``: whether it is that; ``reason``, one sentence; ``validation``: for ``click`` and
-            ``box`` the Dice of ``base``, ``before`` and ``after``, ``noise`` and ``outcome``; ``automatic``: the same
-            without ``base``, or None.
+            ``outcome``; ``better``: whether it is that, surely or probably; ``reason``, one sentence; ``validation``:
+            for ``click`` and ``box`` the Dice of ``base``, ``before`` and ``after``, ``noise`` and ``outcome``;
+            ``automatic``: the same without ``base``, or None.
         """
         before, base = self.before, self._of_base()
         asked = [paired(kind, self._before, self._candidate) for kind in before]
-        outcome, reason = overall([*asked, *filter(None, [automatic])])
+        verdict, reason = overall([*asked, *filter(None, [automatic])])
         return {
             "validation": {one.kind: {"base": base[one.kind], **one.to_json()} for one in asked},
             "automatic": automatic.to_json() if automatic else None,
-            "outcome": outcome,
-            "better": outcome == "better",
+            "outcome": verdict,
+            "better": verdict in ("better", "probably better"),
             "reason": reason,
         }
 

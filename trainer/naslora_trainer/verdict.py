@@ -10,6 +10,7 @@ from typing import Any, Literal
 from scipy.special import stdtrit
 
 Outcome = Literal["better", "no difference", "worse"]
+Verdict = Literal["better", "probably better", "no difference", "worse"]
 #: Dice of each object: by name of the image, id, and prompt.
 Each = Mapping[tuple[str, int, str], float]
 
@@ -46,11 +47,16 @@ class Comparison:
     noise: float
 
     @property
+    def gain(self) -> float:
+        """By how much the new model is higher; 0 where there is nothing to compare with."""
+        return 0.0 if self.before is None else self.after - self.before
+
+    @property
     def outcome(self) -> Outcome:
         """What the difference means."""
         if self.before is None:
             return "better" if self.after >= USEFUL_F1 else "no difference"
-        gain = self.after - self.before
+        gain = self.gain
         if abs(gain) <= SLIGHT or -LOSS[self.kind] <= gain <= GAIN[self.kind] and abs(gain) <= self.noise:
             return "no difference"
         return "better" if gain > 0 else "worse"
@@ -104,17 +110,24 @@ def found(before: float | None, after: float, objects: int) -> Comparison:
     return Comparison("automatic", before, after, 2 * math.sqrt(variance / max(objects, 1)))
 
 
-def overall(comparisons: Sequence[Comparison]) -> tuple[Outcome, str]:
+def overall(comparisons: Sequence[Comparison]) -> tuple[Verdict, str]:
     """Return what the scores together mean, and a sentence that says why.
 
     Worse in one is worse, since a model answers clicks and boxes and finds all objects; otherwise better in one is
-    better.
+    better. Where no difference is clear, a model that is higher in one score and lower in none is probably better: it
+    learned from more labels.
     """
-    outcomes = {one.outcome for one in comparisons}
-    outcome: Outcome = "worse" if "worse" in outcomes else "better" if "better" in outcomes else "no difference"
-    words = {"better": "better than", "worse": "worse than", "no difference": "no better than"}[outcome]
+    outcomes, gains = {one.outcome for one in comparisons}, [one.gain for one in comparisons]
+    verdict: Verdict = "no difference"
+    if "worse" in outcomes:
+        verdict = "worse"
+    elif "better" in outcomes:
+        verdict = "better"
+    elif min(gains) >= -SLIGHT and max(gains) > SLIGHT:
+        verdict = "probably better"
+    words = "no better" if verdict == "no difference" else verdict
     scores = ", ".join(map(str, comparisons))
-    return outcome, f"On held-out objects the new model is {words} the one in use: {scores}."
+    return verdict, f"On held-out objects the new model is {words} than the one in use: {scores}."
 
 
 def _mean(values: Sequence[float]) -> float:
