@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from naslora_resources.registry import DEFAULT_MODEL
-from naslora_trainer.mask_prompt import reframed
 from naslora_trainer.native import load_triton_apart, reuse_freed_memory
-from naslora_trainer.pictures import Picture, factor_of, picture_of
+from naslora_trainer.pictures import Picture, picture_of
 from naslora_trainer.prompts import Box, Prediction, Prompts
-from naslora_trainer.regions import MOST_SEEN, Region, extent_of, larger, region_for, side_for
+from naslora_trainer.regions import MOST_SEEN, Region
 
-from .embeddings import Embedding, EmbeddingCache, embedding_key
+from .embeddings import EmbeddingCache
 from .kept_models import KeptModels, Model
+from .seeing import Seeing
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """A model and the image it is asked about. Replaced as a whole: a swap or a new image makes another one."""
+    """A model, and the image it is asked about. Replaced as a whole: a swap or a new image makes another one."""
 
     model: Model
-    picture: Picture | None = None
-    #: Keys of the regions of this image that this model has encoded.
-    keys: dict[Region, str] = field(default_factory=dict)
+    seeing: Seeing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,21 +140,23 @@ class LivePredictor:
         picture = image if isinstance(image, Picture) else picture_of(image)
         with self._change:
             self.load()
-            state = _State(self._loaded().model, picture)
-            self._encode(state, self._middle(state))
-            self._last, self._state = None, state
+            model = self._loaded().model
+            seeing = Seeing(model, picture, self.cache)
+            seeing.encode(seeing.middle(self.visible, self._last))
+            self._last, self._state = None, _State(model, seeing)
 
     def prepare(self) -> None:
         """Encode the region in the middle of what is visible, so that a click there is answered at once."""
         state = self._state
-        if state is not None and state.picture is not None:
-            self._encode(state, self._middle(state))
+        if state is not None and state.seeing is not None:
+            state.seeing.encode(state.seeing.middle(self.visible, self._last))
 
     def prefetch(self, picture: Picture) -> None:
         """Encode all of another image for later, unless it is so large that it will be seen in regions."""
         if picture.in_parts:
             return
-        self._encode(_State(self._loaded().model, picture), _all_of(picture))
+        seeing = Seeing(self._loaded().model, picture, self.cache)
+        seeing.encode(seeing.all)
 
     def predict(self, prompts: Prompts) -> Prediction:
         """Answer ``prompts``; ``version`` in the answer says which model it was.
@@ -176,10 +176,10 @@ class LivePredictor:
             The prompts are empty.
         """
         state = self._state
-        if state is None or state.picture is None:
+        if state is None or state.seeing is None:
             raise RuntimeError("no image is set")
         started = time.perf_counter()
-        found, self._last = self._ask(state, prompts, self._last)
+        found, self._last = state.seeing.ask(prompts, self.visible, self._last)
         self.predict_seconds = time.perf_counter() - started
         return found
 
@@ -193,19 +193,19 @@ class LivePredictor:
         ValueError
             The prompts are empty.
         """
-        return self._ask(_State(self._loaded().model, picture), prompts, None)[0]
+        return Seeing(self._loaded().model, picture, self.cache).ask(prompts, self.visible, None)[0]
 
     def look(self, picture: Picture) -> Look:
         """Return what the model sees of a whole image: encoded now, or taken from the cache.
 
         Of a large image that is a reduced picture.
         """
-        state = _State(self._loaded().model, picture)
-        model, region = state.model, _all_of(picture)
-        predictor, identity = _predictor(model.sam, self._encode(state, region)), (model.version, model.key)
+        model = self._loaded().model
+        seeing = Seeing(model, picture, self.cache)
+        predictor, identity = seeing.predictor(seeing.all), (model.version, model.key)
         if model.head is None or model.adapter is None:
             return Look(predictor, model.learned, identity)
-        rgb = picture.rgb8(region.window, MOST_SEEN)
+        rgb = picture.rgb8(seeing.all.window, MOST_SEEN)
         return Look(predictor, model.learned, identity, model.head, rgb, model.adapter.one_object)
 
     def swap(self, adapter: Adapter | Path | None, base: str = "") -> str:
@@ -255,7 +255,7 @@ class LivePredictor:
     @property
     def is_ready(self) -> bool:
         """True when a model is loaded and an image encoded."""
-        return self._state is not None and self._state.picture is not None
+        return self._state is not None and self._state.seeing is not None
 
     @property
     def setting(self) -> object:
@@ -266,7 +266,7 @@ class LivePredictor:
     def image_shape(self) -> tuple[int, int] | None:
         """Rows and columns of the image."""
         state = self._state
-        return None if state is None or state.picture is None else state.picture.shape
+        return None if state is None or state.seeing is None else state.seeing.picture.shape
 
     @property
     def can_rollback(self) -> bool:
@@ -319,119 +319,10 @@ class LivePredictor:
 
     def _change_to(self, model: Model) -> None:
         """Use another model, which first encodes what is on the screen."""
-        state = _State(model, self._loaded().picture)
-        if state.picture is not None:
-            self._encode(state, self._last or self._middle(state))
+        before = self._loaded().seeing
+        seeing = None if before is None else Seeing(model, before.picture, self.cache)
+        if seeing is not None:
+            seeing.encode(self._last or seeing.middle(self.visible, self._last))
         started = time.perf_counter()
-        self._state = state
+        self._state = _State(model, seeing)
         self.swap_seconds = time.perf_counter() - started
-
-    # Regions
-
-    def _ask(self, state: _State, prompts: Prompts, last: Region | None) -> tuple[Prediction, Region]:
-        """Return the answer, and the region that was looked at for it."""
-        assert state.picture is not None
-        shape = state.picture.shape
-        checked = prompts.checked(shape)
-        asked = extent_of(checked)
-        region = region_for(shape, asked, self._side(state), last)
-        while True:
-            found = self._answer(state, region, checked)
-            if not _cut_off(found, region, shape):
-                return found, region
-            region = larger(shape, region, asked)
-
-    def _side(self, state: _State) -> int:
-        assert state.picture is not None
-        return side_for(state.picture.shape, self.visible, state.model.sam.image_encoder.img_size)
-
-    def _middle(self, state: _State) -> Region:
-        """Return the region in the middle of what is visible."""
-        assert state.picture is not None
-        height, width = state.picture.shape
-        row0, col0, row1, col1 = self.visible or (0, 0, height, width)
-        row, col = min(max((row0 + row1) / 2, 0), height), min(max((col0 + col1) / 2, 0), width)
-        return region_for((height, width), (row, col, row, col), self._side(state), self._last)
-
-    def _encode(self, state: _State, region: Region) -> Embedding:
-        """Return the embedding of a region, from the cache if it is there."""
-        from segment_anything import SamPredictor
-
-        assert state.picture is not None
-        factor = factor_of(region.window, MOST_SEEN)
-        seen = (-(-(region.row1 - region.row0) // factor), -(-(region.col1 - region.col0) // factor))
-        found = self.cache.get(state.keys[region], seen) if region in state.keys else None
-        if found is not None:
-            return found
-        rgb = state.picture.rgb8(region.window, MOST_SEEN)
-        key = embedding_key(rgb, region, state.model.key)
-        found = self.cache.get(key, rgb.shape[:2])
-        if found is None:
-            predictor = SamPredictor(state.model.sam)
-            predictor.set_image(rgb)
-            found = Embedding(predictor.features.cpu(), rgb.shape[:2], key)
-            self.cache.put(found)
-        state.keys[region] = key
-        return found
-
-    def _answer(self, state: _State, region: Region, prompts: Prompts) -> Prediction:
-        """Answer prompts by what is seen of one region."""
-        from naslora_trainer.answer import answer
-
-        model = state.model
-        embedding = self._encode(state, region)
-        factor = factor_of(region.window, MOST_SEEN)
-        moved = _with_mask_of(prompts, region).in_part((region.row0, region.col0), factor)
-        found = answer(_predictor(model.sam, embedding), moved, model.learned, model.version)
-        return _on_image(found, region, factor)
-
-
-def _all_of(picture: Picture) -> Region:
-    """Return the region that is all of a picture."""
-    return region_for(picture.shape, (0, 0, *picture.shape), max(picture.shape))
-
-
-def _predictor(sam: Sam, embedding: Embedding) -> SamPredictor:
-    """Return a predictor that has encoded a region already."""
-    from segment_anything import SamPredictor
-
-    predictor = SamPredictor(sam)
-    predictor.features = embedding.features.to(sam.device)
-    predictor.original_size = embedding.seen
-    predictor.input_size = predictor.transform.get_preprocess_shape(*embedding.seen, sam.image_encoder.img_size)
-    predictor.is_image_set = True
-    return predictor
-
-
-def _with_mask_of(prompts: Prompts, region: Region) -> Prompts:
-    """Return the prompts with their mask, if they have one, in the frame of the region that is asked about."""
-    if prompts.mask is None or prompts.mask_region is None:
-        return prompts
-    return replace(prompts, mask=reframed(prompts.mask, prompts.mask_region, region.edges), mask_region=region.edges)
-
-
-def _on_image(found: Prediction, region: Region, factor: int) -> Prediction:
-    """Return an answer of a region that was reduced by ``factor``, in pixels of the image."""
-    if factor == 1:
-        return replace(found, offset=(region.row0, region.col0), seen=region.edges)
-    # a large region: no more than the masks' extent, since each candidate takes a byte for a pixel
-    rows = np.flatnonzero(found.candidates.any(axis=(0, 2)))
-    cols = np.flatnonzero(found.candidates.any(axis=(0, 1)))
-    if len(rows) == 0:
-        rows = cols = np.zeros(1, int)
-    part = found.candidates[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    row, col = region.row0 + int(rows[0]) * factor, region.col0 + int(cols[0]) * factor
-    large = part.repeat(factor, axis=1).repeat(factor, axis=2)[:, : region.row1 - row, : region.col1 - col]
-    return replace(found, mask=large[0], candidates=large, offset=(row, col), seen=region.edges)
-
-
-def _cut_off(found: Prediction, region: Region, shape: tuple[int, int]) -> bool:
-    """Return whether a mask reaches an edge of its region that is not one of the image."""
-    rows, cols = found.window
-    mask = found.mask
-    return bool(
-        (0 < region.row0 == rows.start and mask[0].any())
-        or (0 < region.col0 == cols.start and mask[:, 0].any())
-        or (shape[0] > region.row1 == rows.stop and mask[-1].any())
-        or (shape[1] > region.col1 == cols.stop and mask[:, -1].any())
-    )
