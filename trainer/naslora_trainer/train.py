@@ -162,11 +162,11 @@ class _FineTune:
             return None
         self.tell.progress(self.step, "seeds", None)
         images = self.feed.training_images()
-        if not some_background(images):
-            self.tell.warning(f"{GUESSED_BACKGROUND} {TELL_BACKGROUND}")
         head = learned_head(self.network, images, self.gradients.dtype, self._check_stop)
         if head is None:
             self.tell.warning("The part that finds objects by itself could not be trained: its loss was not finite.")
+        elif not some_background(images):
+            self.tell.warning(f"{GUESSED_BACKGROUND} {TELL_BACKGROUND}")
         return head
 
     def _train(self, gate: Gate) -> None:
