@@ -26,13 +26,12 @@ from naslora_trainer.seed_head import MAPS, SeedHead, head_of, probabilities
 
 from .ahead import grouped
 from .automask import segment_image
+from .closeup import outlines
 from .filling import batch_for
 from .masks import AutoMasks, Mask, Upscaling, best_first, paint
 from .sources import Parts
 from .tiling import LARGER, stitched
 
-#: So many prompts are answered together.
-BATCH = 16
 #: What an adapter can have learned from, in pixels; its file may be a stranger's.
 SMALLEST_SEEN, LARGEST_SEEN = 32, 100_000
 
@@ -236,14 +235,12 @@ class Segmenter:
         """Return the mask that the mask decoder answers for each object, and its predicted quality."""
         prompts = self._prompts(found)
         upscaling = Upscaling(self.sam, self._predictor.input_size, self._predictor.original_size)
-        masks: list[Mask] = []
-        quality: list[float] = []
-        for start in range(0, len(prompts), BATCH):
-            with autocast(self.sam.device.type, self.precision):
-                low, scores = decode_all(self._predictor, prompts[start : start + BATCH], self.learned)
-            masks += map(upscaling.mask, low[:, 0].float().cpu())
-            quality += scores.tolist()
-        return masks, quality
+        answers = {
+            number: (upscaling.mask(logits), quality)
+            for number, logits, quality in outlines(self._predictor, prompts, self.precision)
+        }
+        each = [answers[number] for number in range(len(prompts))]
+        return [mask for mask, _ in each], [quality for _, quality in each]
 
     def _prompts(self, found: Instances) -> list[Prompts]:
         """Return a box around each object, with a click in its middle where the model knows clicks."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from naslora_napari.batch import segment_folder
 from naslora_napari.batch.segmenter import Segmenter
 from naslora_napari.demo.measure import sample_images
 from naslora_resources.registry import DEFAULT_MODEL
@@ -114,6 +118,21 @@ def test_several_at_once_are_what_each_is_alone(
         assert one.labels.shape == other.labels.shape and (one.labels == other.labels).mean() > 0.999
         assert np.allclose(one.confidence, other.confidence, atol=1e-3)
         assert one.classes is not None and np.array_equal(one.classes, other.classes)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_folder_is_told_of_a_model_that_guesses_background(model: Segmenter, tmp_path: Path, told: bool) -> None:
+    assert model._head is not None
+    iio.imwrite(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    meta = AdapterMeta(
+        base=DEFAULT_MODEL, fingerprint="0" * 64, method="decoder-only", rank=1, classes=model.classes,
+        report={"background": told},
+    )  # fmt: skip
+    adapter = Adapter(tensors_of(model._head), meta)
+    said: list[dict[str, Any]] = []
+    segment_folder(tmp_path, tmp_path / "out", adapter, on_event=said.append, should_stop=lambda: True)
+    assert [one["event"] for one in said] == ["started", *([] if told else ["warning"]), "result"]
+    assert told or "Mark an image as complete" in said[1]["message"]
 
 
 def test_a_head_alone_changes_no_weight(model: Segmenter) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from segment_anything.modeling import Sam
 
-from naslora_trainer.mask_decoder import decode
+from naslora_trainer.mask_decoder import Windows, decode
 
 
 @pytest.mark.parametrize(("prompts", "tokens"), [(1, 2), (5, 3)])
@@ -41,3 +41,19 @@ def test_the_first_masks_are_the_first_of_all(base_sam: Sam) -> None:
     first, all_of_them = (decode(base_sam.mask_decoder, image, pe, sparse, masks) for masks in (1, 4))
     assert first[0].shape == (3, 1, 256, 256) and first[1].shape == (3, 1)
     torch.testing.assert_close(first[0], all_of_them[0][:, :1])
+
+
+@torch.no_grad()
+def test_a_window_as_large_as_the_image_changes_nothing(base_sam: Sam) -> None:
+    image, sparse = torch.randn(1, 256, 64, 64), torch.randn(2, 3, 256)
+    pe = base_sam.prompt_encoder.get_dense_pe()
+    whole = decode(base_sam.mask_decoder, image, pe, sparse, 1)
+    seen = decode(base_sam.mask_decoder, image, pe, sparse, 1, Windows(torch.zeros(2, 2, dtype=torch.int64), (64, 64)))
+    for a, b in zip(seen, whole, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_windows_hold_their_own_tokens() -> None:
+    tokens = torch.arange(12.0).reshape(1, 12, 1)  # 3 rows of 4
+    found = Windows(torch.tensor([[0, 0], [1, 2]]), (2, 2)).of(tokens, 4)
+    assert found[..., 0].tolist() == [[0, 1, 4, 5], [6, 7, 10, 11]]

@@ -20,7 +20,7 @@ from segment_anything.modeling import Sam
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.continuing import compose
-from naslora_trainer.data import TrainingImage, one_object_each
+from naslora_trainer.data import TrainingImage, one_object_each, some_background
 from naslora_trainer.errors import UserError
 from naslora_trainer.frames import framed
 from naslora_trainer.merging import apply, merge
@@ -204,6 +204,11 @@ def test_the_threshold_that_fits_the_labels_becomes_one_half() -> None:
     calibrate(head, [View(embedding, picture, maps, counts, torch.zeros(256, 256, dtype=torch.uint8))])
     after = head(embedding[None].float(), picture[None].float())[0].sigmoid()
     assert ((after[0] >= 0.5) == inside).float().mean() > 0.999 and torch.equal(after[1:], drawn[1:])
+
+
+def test_background_is_known_of_complete_images_and_areas() -> None:
+    assert not some_background([disk(), disk()])
+    assert some_background([disk(), disk(True)]) and some_background([disk(rois=((0, 0, 9, 9),))])
 
 
 def test_one_object_each_is_no_chance_and_not_half_labelled() -> None:

@@ -16,6 +16,7 @@ from .adapter_meta import AdapterMeta as AdapterMeta
 from .adapter_meta import damaged, read_header
 from .errors import UserError
 from .files import atomic_write
+from .seed_head import PREFIX
 
 #: What a tensor's name begins with, and for low-rank updates the part of the model that holds the layer.
 _LOW_RANK = {"lora": "image_encoder", "decoder_lora": "mask_decoder"}
@@ -57,6 +58,11 @@ class Adapter:
     def one_object(self) -> bool:
         """True when each image that it learned from had one object, in as many pieces as it may be."""
         return self.meta.report.get("one_object") is True
+
+    @property
+    def guesses_background(self) -> bool:
+        """True when it finds objects by itself, but nobody told it of an area that there is nothing more in it."""
+        return self.meta.report.get("background") is False and any(name.startswith(PREFIX) for name in self.tensors)
 
     def low_rank(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return ``(down, up)`` of each low-rank update, by the path of its layer in a Sam."""

@@ -141,6 +141,11 @@ def objects_of(image: TrainingImage) -> list[int]:
     return ids_in(image.labels)
 
 
+def some_background(images: Sequence[TrainingImage]) -> bool:
+    """Return whether somewhere in the images every object is labelled, so that what is left there is background."""
+    return any(image.complete or image.rois for image in images)
+
+
 def one_object_each(images: Sequence[TrainingImage]) -> bool:
     """Return whether in each of several images all of what is labelled is one object, and nothing is left to label."""
     return len(images) >= SEVERAL and all(image.complete and len(objects_of(image)) == 1 for image in images)

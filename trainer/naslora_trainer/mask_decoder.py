@@ -13,6 +13,7 @@ rounding. It differs in the order of the products:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,7 +22,32 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def decode(decoder: MaskDecoder, image: Tensor, image_pe: Tensor, sparse: Tensor, masks: int) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Windows:
+    """The parts of an image that prompts are about, all of one size.
+
+    Attributes
+    ----------
+    at : Tensor
+        (B, 2) int: row and column of the first image token of each.
+    size : (int, int)
+        Rows and columns of tokens.
+    """
+
+    at: Tensor
+    size: tuple[int, int]
+
+    def of(self, tokens: Tensor, columns: int) -> Tensor:
+        """Return the tokens (B, h w, C) of the windows, of those of an image (1, H W, C) with so many columns."""
+        down, along = (torch.arange(side, device=self.at.device) for side in self.size)
+        rows, cols = self.at[:, :1] + down, self.at[:, 1:] + along
+        found: Tensor = tokens[0][(rows[:, :, None] * columns + cols[:, None, :]).flatten(1)]
+        return found
+
+
+def decode(
+    decoder: MaskDecoder, image: Tensor, image_pe: Tensor, sparse: Tensor, masks: int, windows: Windows | None = None
+) -> tuple[Tensor, Tensor]:
     """Answer B prompts on one image.
 
     Parameters
@@ -37,23 +63,29 @@ def decode(decoder: MaskDecoder, image: Tensor, image_pe: Tensor, sparse: Tensor
         (B, N, C): tokens of the prompts.
     masks : int
         How many of the decoder's masks are wanted, from the first on.
+    windows : Windows, optional
+        Where in the one image each prompt's mask lies. Its tokens look at all of the image once; from then on there is
+        only the window. With windows of the size of the image the answer is the same as without.
 
     Returns
     -------
     logits, iou : Tensor
-        (B, masks, 4 H, 4 W) and (B, masks).
+        (B, masks, 4 H, 4 W), or of the windows, and (B, masks).
     """
     own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)
     keys, key_pe = (part.flatten(2).transpose(1, 2) for part in (image, image_pe))
-    queries, keys = _transformer(decoder.transformer, tokens, keys, key_pe)
+    size = image.shape[-2:] if windows is None else windows.size
+    queries, keys = _transformer(decoder.transformer, tokens, keys, key_pe, windows, image.shape[-1])
     hyper = [decoder.output_hypernetworks_mlps[i](queries[:, 1 + i]) for i in range(masks)]
-    logits = _upscaled(decoder.output_upscaling, keys, torch.stack(hyper, dim=1), image.shape[-2:])
+    logits = _upscaled(decoder.output_upscaling, keys, torch.stack(hyper, dim=1), size)
     return logits, decoder.iou_prediction_head(queries[:, 0])[:, :masks]
 
 
-def _transformer(transformer: Any, tokens: Tensor, keys: Tensor, key_pe: Tensor) -> tuple[Tensor, Tensor]:
-    """``TwoWayTransformer.forward`` for tokens (B, T, C) and image tokens (1 or B, N, C)."""
+def _transformer(
+    transformer: Any, tokens: Tensor, keys: Tensor, key_pe: Tensor, windows: Windows | None, columns: int
+) -> tuple[Tensor, Tensor]:
+    """``TwoWayTransformer.forward`` for tokens (B, T, C) and image tokens (1 or B, N, C), ``columns`` in a row."""
     queries = tokens
     for layer in transformer.layers:
         if layer.skip_first_layer_pe:
@@ -67,6 +99,9 @@ def _transformer(transformer: Any, tokens: Tensor, keys: Tensor, key_pe: Tensor)
             queries + _look_at_image(layer.cross_attn_token_to_image, queries + tokens, placed_keys, keys)
         )
         queries = layer.norm3(queries + layer.mlp(queries))
+        if windows is not None:  # before the image tokens become those of one prompt
+            keys, key_pe, placed_keys = (windows.of(part, columns) for part in (keys, key_pe, placed_keys))
+            windows = None
         seen = _look_at_tokens(layer.cross_attn_image_to_token, placed_keys, queries + tokens, queries)
         keys = layer.norm4(keys + seen)
     last = transformer.final_attn_token_to_image
@@ -106,7 +141,7 @@ def _into(heads: Tensor, weight: Tensor, attention: Any) -> Tensor:
     return (heads @ per_head).flatten(1, 2) / math.sqrt(heads.shape[-1])
 
 
-def _upscaled(upscaling: Any, keys: Tensor, hyper: Tensor, size: torch.Size) -> Tensor:
+def _upscaled(upscaling: Any, keys: Tensor, hyper: Tensor, size: tuple[int, ...]) -> Tensor:
     """Return the products (B, M, 4 H, 4 W) of the upscaled image tokens (B, H W, C) with ``hyper`` (B, M, C / 8)."""
     first, norm, activation, second, last = list(upscaling)
     x = activation(functional.layer_norm(_quadrupled(first, keys), norm.weight.shape, norm.weight, norm.bias, norm.eps))

@@ -17,7 +17,7 @@ from .architecture import ArchitectureHistory
 from .checkpoint import job_digest, load_checkpoint, save_checkpoint
 from .config import FineTuneConfig
 from .continuing import compose
-from .data import TrainingImage, one_object_each
+from .data import TrainingImage, one_object_each, some_background
 from .devices import pick_device, pick_precision
 from .distributed import World
 from .errors import UserError
@@ -30,7 +30,7 @@ from .seed_head import SeedHead, tensors_of
 from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
-from .telling import Event, Telling
+from .telling import GUESSED_BACKGROUND, TELL_BACKGROUND, Event, Telling
 
 #: So many skipped steps in a row (a loss that is not finite) end the training.
 MOST_SKIPPED = 10
@@ -161,9 +161,12 @@ class _FineTune:
         if not self.config.seed_head:
             return None
         self.tell.progress(self.step, "seeds", None)
-        head = learned_head(self.network, self.feed.training_images(), self.gradients.dtype, self._check_stop)
+        images = self.feed.training_images()
+        head = learned_head(self.network, images, self.gradients.dtype, self._check_stop)
         if head is None:
             self.tell.warning("The part that finds objects by itself could not be trained: its loss was not finite.")
+        elif not some_background(images):
+            self.tell.warning(f"{GUESSED_BACKGROUND} {TELL_BACKGROUND}")
         return head
 
     def _train(self, gate: Gate) -> None:
@@ -331,6 +334,7 @@ class _FineTune:
             "objects": self.split.objects(),
             "seen_px": int(statistics.median(image.side for image in self.split.train)),
             "one_object": self._one_object(),
+            "background": some_background(self.feed.training_images()),
             "steps": self.step,
             "train_s": round(time.monotonic() - self.started, 2),
             "busy_s": round(self.tell.busy, 2),
