@@ -57,7 +57,7 @@ def measure(show_stacks: bool) -> dict[str, Any]:
         dock.status.update()
         _wait(lambda: painted.at > 0)
     with beat.during("load the model"):
-        _wait(lambda: dock.predictor.is_loaded)
+        _wait(lambda: bool(dock.predictor.device))
         loaded = time.perf_counter()
     viewer.close()
     return {

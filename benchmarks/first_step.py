@@ -1,8 +1,9 @@
 """How long it takes from the button "Fine-tune on my labels" to the first step of the training, in the real window.
 
 The project has the eight labelled sample tiles. The button is pressed with the mouse; the first step is there when the
-window shows its loss. Then the training is cancelled, and it begins again. What each part of the way takes is told by
-the events of the training process. It needs Xvfb or a screen. Run::
+window shows its loss. What each part of the way takes is told by the events of the training process. Then the training
+is cancelled with the mouse, which is timed until the window says that it has ended, with its checkpoint kept, and the
+next one begins. It needs Xvfb or a screen. Run::
 
     python benchmarks/first_step.py --json > first_step.json
 """
@@ -55,7 +56,8 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     -------
     dict
         ``machine``; ``preset``; ``first_step_s``: the median, ``first_step_s_first`` of the first training in the
-        window, ``first_step_s_max``; ``runs``: of each, ``first_step_s`` and the seconds of its :data:`PARTS`.
+        window, ``first_step_s_max``; the median of each of :data:`PARTS`; ``cancel_s``, ``cancel_s_max``: from *Cancel*
+        to the end; ``runs``: the same of each.
     """
     import napari
     from qtpy.QtCore import QCoreApplication, Qt
@@ -71,7 +73,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
         _, dock = viewer.window.add_plugin_dock_widget("naslora-napari", "NAS-LoRA")
         hands = Hands(viewer, dock)
         hands.choose_folder(dock.open_panel.project_button, material.project)
-        hands.wait(lambda: dock.session is not None and dock.predictor.is_loaded, "the project", TRAINING_S)
+        hands.wait(lambda: dock.session is not None and dock.predictor.is_ready, "the project", TRAINING_S)
         found = [begin(hands, material.project) for _ in range(runs)]
         preset = dock.train_panel.preset.currentText()
     finally:
@@ -83,7 +85,8 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
         "first_step_s": round(statistics.median(whole), 2),
         "first_step_s_first": whole[0],
         "first_step_s_max": max(whole),
-        **{part: round(statistics.median(run[part] for run in found), 2) for part in PARTS},
+        **{part: round(statistics.median(run[part] for run in found), 2) for part in (*PARTS, "cancel_s")},
+        "cancel_s_max": max(run["cancel_s"] for run in found),
         "runs": found,
     }
 
@@ -105,8 +108,10 @@ def begin(hands: Any, project: Path) -> dict[str, float]:
     shown = time.time()
     if ended:
         raise UserError("The training ended before its first step.", str(ended))
+    cancelled = time.time()
     hands.press(panel.cancel_button)
     hands.wait(lambda: bool(ended), "the end of the training", TRAINING_S)
+    stopped = round(time.time() - cancelled, 2)
     hands.dock.trained.disconnect(ended.append)
     (run,) = set((project / "runs").glob("*")) - before
     events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -114,7 +119,9 @@ def begin(hands: Any, project: Path) -> dict[str, float]:
     started = next(event["time"] for event in events if event["event"] == "started")
     times = [pressed, child, started, steps[0], shown]
     parts = {part: round(after - one, 2) for part, (one, after) in zip(PARTS, pairwise(times), strict=True)}
-    return {"first_step_s": round(shown - pressed, 2), **parts}
+    if ended[0].get("status") != "cancelled" or not (run / "checkpoint").is_file():
+        raise UserError("The training was not cancelled with its checkpoint kept.", str(ended))
+    return {"first_step_s": round(shown - pressed, 2), **parts, "cancel_s": stopped}
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -122,7 +129,8 @@ def summary(found: dict[str, Any]) -> str:
     parts = ", ".join(f"{part.removesuffix('_s').replace('_', ' ')} {found[part]:.1f} s" for part in PARTS)
     return (
         f"From the button to the first step: {found['first_step_s']:.1f} s (median of {len(found['runs'])}), "
-        f"{found['first_step_s_first']:.1f} s the first time, at most {found['first_step_s_max']:.1f} s: {parts}."
+        f"{found['first_step_s_first']:.1f} s the first time, at most {found['first_step_s_max']:.1f} s: {parts}. "
+        f"Cancelled in {found['cancel_s']:.1f} s, at most {found['cancel_s_max']:.1f} s."
     )
 
 

@@ -24,8 +24,9 @@ from .stream import LAST, Event, Tail, last_lines
 
 LOG = "log.txt"
 WHAT = "training process"
-#: A cancelled process has so many seconds to write a checkpoint and end, before it is killed.
-GRACE_S = 1.8
+#: A cancelled process has so many seconds to write a checkpoint and end, before it is killed: the window, which hears
+#: of that a little later, promises two.
+GRACE_S = 1.5
 #: A process that somebody else started is looked for so often, in s.
 LOOK_S = 0.25
 

@@ -41,7 +41,7 @@ class Gate:
     device : str
         A torch device name.
     check_stop : callable
-        Called between images; may raise.
+        Called after each object; may raise.
     """
 
     def __init__(
@@ -82,15 +82,13 @@ class Gate:
 
     def _measured(self, sam: Sam, learned: Sequence[str]) -> dict[tuple[str, int, str], float]:
         each: dict[tuple[str, int, str], float] = {}
+
+        def note(name: str, key: int, prompt: str, dice: float) -> None:
+            self._check_stop()
+            each[name, key, prompt] = dice
+
         with torch.no_grad():
-            evaluate(
-                sam,
-                learned,
-                self._images,
-                max_objects=MOST_OBJECTS,
-                on_progress=lambda *_: self._check_stop(),
-                on_object=lambda name, key, prompt, dice: each.update({(name, key, prompt): dice}),
-            )
+            evaluate(sam, learned, self._images, max_objects=MOST_OBJECTS, on_object=note)
         return each
 
     def worst(self) -> list[dict[str, Any]]:
