@@ -14,6 +14,7 @@ from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved
 from naslora_trainer.images import list_images
 
+from . import linked
 from .ledger import LEDGER, Entry, Ledger
 from .measure import COLUMNS, OF_CLASS, SUMMARY, TEXTS
 from .pace import Gate, Pace
@@ -25,7 +26,7 @@ from .writing import Written, write_classes, write_coco
 if TYPE_CHECKING:
     from naslora_trainer.adapter import Adapter
 
-TABLE, SUMMARIES = "measurements.csv", "summary.csv"
+TABLE, SUMMARIES, LINKED = "measurements.csv", "summary.csv", "linked.csv"
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -276,8 +277,19 @@ class _Books:
             write_classes(self._wanted)
         if self._parquet is not None:
             write_parquet(self._table, self._parquet, TEXTS)
+        self._link()
         if "coco" in self._wanted.extras:
             write_coco(self._wanted, self._written(tasks))
+
+    def _link(self) -> None:
+        """Write the table of linked objects, where there are stacks; beside the other table in Parquet, too."""
+        table = Table(self._wanted.out / LINKED, linked.COLUMNS)
+        stacks = {entry["name"]: entry for entry in self._ledger.entries() if "planes" in entry}
+        if not stacks:
+            return table.path.unlink(missing_ok=True)  # of an earlier run
+        table.replace(linked.linked_rows(self._table.rows(), stacks))
+        if self._parquet is not None:
+            write_parquet(table, self._parquet.with_stem(f"{self._parquet.stem}_linked"), linked.TEXTS)
 
     def _written(self, tasks: list[Task]) -> Iterator[Written]:
         """Yield the images whose results are there."""

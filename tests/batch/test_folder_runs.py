@@ -14,7 +14,7 @@ import tifffile
 from skimage.measure import label
 from skimage.segmentation import find_boundaries
 
-from naslora_napari.batch import segment_folder
+from naslora_napari.batch import linked, segment_folder
 from naslora_napari.batch.ledger import LEDGER
 from naslora_napari.batch.masks import AutoMasks
 from naslora_napari.batch.measure import COLUMNS, SUMMARY
@@ -231,10 +231,44 @@ def check_coco(out: Path, z: np.ndarray, tz: np.ndarray) -> None:
     assert next(image["plane"] for image in coco["images"] if image["file_name"] == "tz-t1z3.tif") == {"t": 1, "z": 3}
 
 
+def check_linked(out: Path, z: np.ndarray, tz: np.ndarray) -> None:
+    """There is a row for each linked object, and it says of the voxels of the label image what is true."""
+    table = Table(out / "linked.csv", linked.COLUMNS)
+    found = {(row["image"], int(row["label"])): row for row in table.rows()}
+    assert set(found) == {("z.tif", n) for n in (1, 2)} | {("tz.tif", n) for n in (1, 2, 3, 4)}
+    for n in (1, 2):
+        row, where = found["z.tif", n], np.argwhere(z == n)
+        centre = [float(row[key]) for key in ("centroid_plane", "centroid_row", "centroid_col")]
+        assert int(row["volume"]) == len(where) and centre == pytest.approx(where.mean(axis=0), rel=1e-6)
+        assert float(row["volume_um3"]) == pytest.approx(len(where) * 3 * 0.5 * 0.5)
+        assert float(row["centroid_depth_um"]) == pytest.approx(3 * where[:, 0].mean())
+        assert (row["axis"], row["first"], row["planes"], row["touches_border"]) == ("z", "0", str(6 // n), "1")
+    last = found["tz.tif", 4]
+    assert (last["elsewhere"], last["first"], last["last"], last["volume_um3"]) == ("1", "0", "1", "")
+    assert int(last["volume"]) == (tz == 4).sum()
+
+
+def test_objects_of_a_series_have_a_time_and_no_volume(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    tifffile.imwrite(folder / "t.tif", moving(6), imagej=True, metadata={"axes": "TYX"})
+    segment_folder(folder, out, measure=tmp_path / "cells.parquet")
+    whole, gone = parquet.read_table(tmp_path / "cells_linked.parquet").to_pylist()
+    assert (whole["axis"], whole["first"], whole["last"], whole["touches_border"]) == ("t", 0, 5, 0)
+    assert (gone["first"], gone["last"], gone["planes"], gone["area_mean"]) == (0, 2, 3, 100)
+    assert whole["volume"] is None and whole["centroid_plane"] is None and whole["centroid_row"] == 9.5
+    (folder / "t.tif").unlink()
+    iio.imwrite(folder / "one.png", moving(2)[0])
+    segment_folder(folder, out)
+    assert not (out / "linked.csv").exists()
+
+
 def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    tifffile.imwrite(folder / "z.tif", moving(6), imagej=True, metadata={"axes": "ZYX"})
+    size = {"resolution": (2, 2), "metadata": {"axes": "ZYX", "unit": "um", "spacing": 3.0}}
+    tifffile.imwrite(folder / "z.tif", moving(6), imagej=True, **size)
     tifffile.imwrite(folder / "tz.tif", np.stack([moving(4)] * 2), imagej=True, metadata={"axes": "TZYX"})
     tifffile.imwrite(folder / "cut.tif", moving(6), metadata={"axes": "ZYX"})
     cut = (folder / "cut.tif").read_bytes()
@@ -261,6 +295,7 @@ def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
     assert drawn.shape == (6, 40, 60, 3) and planes_of(out / "overlays/tz.tif") == ("tz", (2, 4))
     assert np.array_equal((drawn == OUTLINE).all(-1), [find_boundaries(plane, mode="inner") for plane in labels])
     check_coco(out, labels, both)
+    check_linked(out, labels, both)
     shapes = json.loads((out / "tz.geojson").read_text())["features"]
     told = shapes[-1]["properties"]
     assert len(shapes) == 2 * (4 + 2) and (told["name"], told["t"], told["z"]) == ("3", 1, 3)
