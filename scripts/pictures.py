@@ -38,8 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: What this makes, in the order in which it does.
 PICTURES = (
     "dock-empty", "sample-open", "image-list", "click", "correct", "accepted", "box", "brush", "light", "report",
-    "plan", "training", "search", "trained", "comparison", "models", "base-models", "batch", "result", "review", "loop",
-    "leaves-open", "leaves-class", "leaves-click", "leaves-area", "leaves-result",
+    "plan", "training", "search", "trained", "comparison", "models", "base-models", "batch", "result", "loop",
+    "leaves-open", "leaves-class", "leaves-click", "leaves-area",
 )  # fmt: skip
 #: What people drew.
 DRAWN = ("method.svg",)
@@ -78,8 +78,8 @@ def nuclei(album: Album) -> None:
     tiles = _annotate(album, outlines)
     _around(album)
     tiles += _train(album)
-    _segment(album, place / NEW_IMAGES, "result")
-    _review(album)
+    _segment(album, place / NEW_IMAGES, taken=True)
+    _review(hands)
     _overview(album, tiles)
 
 
@@ -243,26 +243,27 @@ def _shot(
     return album.piece(album.work / f"{file}.png", place)
 
 
-def _segment(album: Album, folder: Path, name: str) -> None:
-    """Segment a folder, and look at the result."""
+def _segment(album: Album, folder: Path, taken: bool) -> None:
+    """Segment a folder, and look at the result; pictures are taken of it or not."""
     hands, dock, panel = album.hands, album.dock, album.dock.batch_panel
     ended: list[dict[str, Any]] = []
     shown: list[bool] = []
     dock.batchFinished.connect(ended.append)
     hands.choose_folder(panel.run_button, folder)
     hands.wait(lambda: bool(ended), "the end of the batch", TRAINING_S)
-    if name == "result":
+    if taken:
         album.panels("batch", panel)
     dock.batching.shown.connect(lambda: shown.append(True))
     hands.press(panel.open_button)
     hands.wait(lambda: bool(shown), "the result")
     pause(500)
-    album.window(name)
+    if taken:
+        album.window("result")
 
 
-def _review(album: Album) -> None:
+def _review(hands: Hands) -> None:
     """Look at the most doubtful image of the run, delete the smallest thing that was found, accept, and go on."""
-    hands, dock = album.hands, album.dock
+    dock = hands.dock
     hands.press(dock.batch_panel.review_button)
     hands.wait(lambda: dock.reviewing.gallery is not None, "the gallery")
     gallery = dock.reviewing.gallery
@@ -272,8 +273,6 @@ def _review(album: Album) -> None:
     tile = gallery.tiles.visualRect(gallery.model.index_of(gallery.model.images[0])).center()
     viewport = gallery.tiles.viewport()
     opens_image(hands, lambda: QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=tile))
-    pause(1000)
-    album.window("review")
     session, count = dock.session, _objects(hands)
     assert session is not None and count
     smallest = min(session.objects, key=lambda number: int((session.labels == number).sum()))
@@ -342,7 +341,7 @@ def leaves(album: Album) -> None:
     comparison = open_dialog("")
     assert comparison is not None
     comparison.reject()
-    _segment(album, new, "leaves-result")
+    _segment(album, new, taken=False)
 
 
 def _lesions(hands: Hands, lesions: np.ndarray, keys: range) -> None:

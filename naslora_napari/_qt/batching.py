@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari import Viewer
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -43,6 +43,7 @@ class Batching(QObject):
         self.panel, self.viewer, self.training, self.file_tasks = panel, viewer, training, file_tasks
         self.folder: Path | None = None
         self.out: Path | None = None
+        self._result: list[Layer] = []
         self._polling = Polling(self, self._on_event)
         panel.asked.connect(self._ask)
         panel.cancelled.connect(self._polling.cancel)
@@ -83,11 +84,23 @@ class Batching(QObject):
 
         def show(found: tuple[str, Any, Any]) -> None:
             name, image, labels = found
-            self.viewer.add_layer(Image(image, name=f"{name} (result)", rgb=image.ndim == 3))
-            self.viewer.add_layer(Labels(labels, name=f"{name} (masks)", opacity=0.5))
+            self.put_away()
+            self._result = [
+                Image(image, name=f"{name} (result)", rgb=image.ndim == 3),
+                Labels(labels, name=f"{name} (masks)", opacity=0.5),
+            ]
+            for layer in self._result:
+                self.viewer.add_layer(layer)
             self.shown.emit()
 
         self.file_tasks.run(read, show, doing="reading the result")
+
+    def put_away(self) -> None:
+        """Take the result that is shown out of the viewer: it would cover the image that a person works on."""
+        for layer in self._result:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self._result = []
 
     def _ask(self) -> None:
         path = QFileDialog.getExistingDirectory(self.panel, "Segment all images of a folder")

@@ -307,6 +307,7 @@ class NasLoraDock(QWidget):
         if project is not self.project or self.session is None:
             return
         self.hover.clear()
+        self.batching.put_away()
         annotation = self.session.waiting(name) or annotation
         self.canvas.show_image(name, picture, annotation.labels, project.status(name).marks.rois)
         self.session.open(name, annotation)

@@ -45,6 +45,9 @@ def click(window: Window, gallery: Gallery, image: int) -> None:
 def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None:
     dock, reviewing = window.dock, window.dock.reviewing
     out = segmented(window.folder)
+    dock.batching.folder, dock.batching.out = window.folder / "plate", out
+    dock.batching.show_result()
+    window.until(lambda: "00 (masks)" in window.viewer.layers)
     reviewing.open(out)
     window.until(lambda: reviewing.gallery is not None and len(reviewing.gallery.model._pictures) == 3)
     gallery, review, session, project = reviewing.gallery, reviewing.review, dock.session, dock.project
@@ -56,6 +59,7 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     assert gallery.window().focusWidget() is gallery.tiles
     click(window, gallery, first)
     assert gallery.window().focusWidget() is driving.canvas_widget(window.viewer), "the keys of the canvas work at once"
+    assert not [layer for layer in window.viewer.layers if layer.name.startswith("00 (")], "it would cover the image"
     found = len(session.objects)
     assert session.name == "plate_02" and found == len(np.unique(truth("02"))) - 1
     assert project.status("plate_02").waiting == found and project.summary().objects == 0
