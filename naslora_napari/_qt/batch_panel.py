@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QMenu
 
 from ..batch.pace import pace_text
+from ..batch.results import EXTRAS
 from .widgets import Bar, Panel, button, wrapped
 
 REVIEW = "Look through the images of a segmented folder, the most doubtful first, and correct them"
+ALSO = "What is written besides label images and tables"
+#: What each extra of a run is, for the menu.
+EXTRA_TEXTS = {
+    "overlays": "Overlays: the images with outlines",
+    "geojson": "Outlines for QuPath (GeoJSON)",
+    "coco": "All objects in one file (COCO)",
+    "semantic": "The class at each pixel",
+}
 
 
 class BatchPanel(Panel):
@@ -20,6 +31,8 @@ class BatchPanel(Panel):
     paused = Signal(bool)
     result_asked = Signal()
     review_asked = Signal()
+    #: Names of the extras that are to be written from now on.
+    extras_chosen = Signal(tuple)
 
     def __init__(self) -> None:
         super().__init__("4  Segment a folder")
@@ -31,11 +44,28 @@ class BatchPanel(Panel):
         self.progress = Bar()
         self._resting, self._place = False, ""
         self.status = wrapped()
-        self.add_row(self.run_button, self.review_button, wide=0)
+        self.also_button = button("Also…", lambda: None, ALSO)
+        menu = QMenu(self)
+        self._extras = {extra: menu.addAction(EXTRA_TEXTS[extra]) for extra in EXTRAS}
+        for action in self._extras.values():
+            action.setCheckable(True)
+            action.toggled.connect(lambda _: self.extras_chosen.emit(self.extras))
+        self.also_button.setMenu(menu)
+        self.add_row(self.run_button, self.also_button, self.review_button, wide=0)
         self.add_row(self.progress, self.pause_button, self.cancel_button, wide=0)
         self.add(self.status, self.open_button)
         for widget in (self.progress, self.pause_button, self.cancel_button, self.open_button, self.status):
             widget.hide()
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What is to be written besides label images and tables (see :data:`naslora_napari.batch.results.EXTRAS`)."""
+        return tuple(extra for extra, action in self._extras.items() if action.isChecked())
+
+    def choose_extras(self, extras: Sequence[str]) -> None:
+        """Tick these, and no others."""
+        for extra, action in self._extras.items():
+            action.setChecked(extra in extras)
 
     def show_running(self, running: bool) -> None:
         """Show or hide progress and cancel."""

@@ -61,7 +61,7 @@ class Batching(QObject):
             return
         self.folder, self.out = folder, out or folder.with_name(f"{folder.name}_segmented")
         base = self.training.predictor.base
-        command = segment_command(folder, self.out, self.training.adapter_path, base=base)
+        command = segment_command(folder, self.out, self.training.adapter_path, base=base, extras=self.panel.extras)
         self.panel.show_running(True)
         try:
             self._polling.start(segment_job(command))

@@ -22,12 +22,12 @@ class Habits(QObject):
     Parameters
     ----------
     dock : NasLoraDock
-        Its preview under the mouse, what becomes of overlaps, and the preset of a training.
+        Its preview under the mouse, what becomes of overlaps, the preset of a training, what a folder run writes.
     """
 
     def __init__(self, dock: NasLoraDock) -> None:
         super().__init__(dock)
-        prompt, train = dock.prompt_panel, dock.train_panel
+        prompt, train, batch = dock.prompt_panel, dock.train_panel, dock.batch_panel
         preview = setting(SECTION, "preview", True)
         if preview != prompt.hover_button.isChecked():
             prompt.hover_button.setChecked(preview)
@@ -40,6 +40,8 @@ class Habits(QObject):
         if preset in PRESETS:
             train.preset.setCurrentText(preset)
             train.preset.activated.emit(train.preset.currentIndex())
+        batch.choose_extras(setting(SECTION, "also", "").split(","))
         prompt.hover_chosen.connect(lambda on: keep(SECTION, "preview", on))
         prompt.overlap_chosen.connect(lambda chosen: keep(SECTION, "overlap", chosen))
         train.preset.activated.connect(lambda _: keep(SECTION, "preset", train.preset.currentText()))
+        batch.extras_chosen.connect(lambda extras: keep(SECTION, "also", ",".join(extras)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def segment_command(
     resume: bool = False,
     measure: Path | str | None = None,
     recursive: bool = False,
+    extras: Sequence[str] = (),
 ) -> list[str]:
     """Return the command that segments a folder; see :func:`naslora_napari.batch.segment_folder`."""
     command = [sys.executable, *PYTHON_OPTIONS, "-m", "naslora_napari", "segment", "--json", "--child"]
@@ -82,6 +84,7 @@ def segment_command(
     command += ["--measure", str(measure)] if measure is not None else []
     command += ["--resume"] if resume else []
     command += ["--recursive"] if recursive else []
+    command += ["--also", ",".join(extras)] if extras else []
     return [*command, "--", str(folder)]
 
 

@@ -31,7 +31,7 @@ from naslora_trainer.prompts import Prediction
 
 FIRST, SECOND = "00", "02"
 WAIT_MS = 60_000
-HABITS: dict[str, Any] = {"preview": True, "overlap": "keep", "preset": ""}
+HABITS: dict[str, Any] = {"preview": True, "overlap": "keep", "preset": "", "also": ""}
 
 
 def truth(name: str) -> np.ndarray:

@@ -132,12 +132,14 @@ def _habits_are_kept(window: Window) -> None:
         box.setFocus()
         for _ in range(times):
             window.qtbot.keyClick(box, Qt.Key.Key_Down)
+    window.dock.batch_panel.also_button.menu().actions()[0].trigger()
     window.dock.close_down()
     dock = NasLoraDock(window.viewer)
     window.viewer.window.add_dock_widget(dock, name="again")
     assert not dock.prompt_panel.hover_button.isChecked() and not dock.hover.enabled
     assert dock.prompt_panel.overlap_box.currentData() == "overwrite"
     assert dock.train_panel.preset.currentText() == "thorough"
+    assert dock.batch_panel.extras == ("overlays",)
     dock.close_down()
 
 

@@ -4,6 +4,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from naslora_napari._qt.batch_panel import BatchPanel
+from naslora_napari.batch.results import EXTRAS
 
 
 def test_it_shows_the_pace_and_pauses(qtbot: QtBot) -> None:
@@ -25,6 +26,21 @@ def test_it_shows_the_pace_and_pauses(qtbot: QtBot) -> None:
     panel.show_running(False)
     panel.show_running(True)
     assert panel.pause_button.text() == "Pause"
+
+
+def test_what_else_is_written_is_ticked_in_a_menu(qtbot: QtBot) -> None:
+    panel = BatchPanel()
+    qtbot.addWidget(panel)
+    chosen: list[tuple[str, ...]] = []
+    panel.extras_chosen.connect(chosen.append)
+    actions = panel.also_button.menu().actions()
+    assert len(actions) == len(EXTRAS) and panel.extras == ()
+    actions[0].trigger()
+    actions[3].trigger()
+    actions[0].trigger()
+    assert chosen == [("overlays",), ("overlays", "semantic"), ("semantic",)] and panel.extras == ("semantic",)
+    panel.choose_extras(["coco", "from a later version"])
+    assert panel.extras == ("coco",)
 
 
 def test_a_small_window_scrolls_to_what_has_begun(qtbot: QtBot) -> None:

@@ -48,4 +48,6 @@ def test_segment_command_passes_what_was_chosen() -> None:
     assert command[-2:] == ["--", "-odd"]
     for option, value in (("--out", "o ut"), ("--adapter", "a.safetensors"), ("--measure", "m.csv")):
         assert command[command.index(option) + 1] == value
-    assert "--resume" in command and "--recursive" not in command
+    assert "--resume" in command and "--recursive" not in command and "--also" not in command
+    more = segment_command("folder", "out", extras=("overlays", "coco"))
+    assert more[more.index("--also") + 1] == "overlays,coco"
