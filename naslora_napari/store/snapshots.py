@@ -40,7 +40,8 @@ def training_images(
     """
     names = {info.id: info.name for info in classes} if len(classes) > 1 else {}
     of = {key: names[info.class_id] for key, info in annotation.objects.items() if info.class_id in names}
-    return [replace(part, classes=of) for part in _parts(name, source, picture, annotation, frame)]
+    order = tuple(names.values())
+    return [replace(part, classes=of, class_order=order) for part in _parts(name, source, picture, annotation, frame)]
 
 
 def _parts(name: str, source: str, picture: Picture, annotation: Annotation, frame: int) -> list[TrainingImage]:

@@ -157,3 +157,4 @@ def test_a_training_is_told_classes_where_there_are_several(tmp_path: Path) -> N
     parts = project.snapshot(256)
     wanted = {1: "object", 2: "object", 3: "object", 4: "other"}
     assert len(parts) == 3 and all(part.classes == wanted for part in parts)
+    assert all(part.class_order == ("object", "other") for part in parts)

@@ -151,6 +151,7 @@ def test_only_labelled_objects_of_a_class_count(labels: np.ndarray, turn: int) -
 def test_one_class_is_none() -> None:
     image = disks_of_two_classes()
     assert classes_in([image]) == ("bright", "dark")
+    assert classes_in([image, dataclasses.replace(image, class_order=("dark", "unused"))]) == ("dark", "bright")
     bright = {key: name for key, name in image.classes.items() if name == "bright"}
     assert classes_in([dataclasses.replace(image, classes=bright)]) == ()
     none = np.zeros_like(image.labels)

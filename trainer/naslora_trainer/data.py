@@ -52,6 +52,8 @@ class TrainingImage:
         Rectangles in which every object is labelled, in pixels; the far edges are exclusive.
     classes : mapping of int to str
         The name of the class of each object, where there are several classes; it may name objects that are not here.
+    class_order : tuple of str
+        Names of classes in the person's order, also of such as no object here has.
     step : int
         Of what it is a part of, every so many rows and columns are here: 1, all of them, but for a large part.
     """
@@ -63,6 +65,7 @@ class TrainingImage:
     source: str = ""
     rois: tuple[Roi, ...] = ()
     classes: Mapping[int, str] = field(default_factory=dict)
+    class_order: tuple[str, ...] = ()
     step: int = 1
 
     def __post_init__(self) -> None:
@@ -178,7 +181,10 @@ def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("rois", data=np.array(image.rois, "<i4").reshape(-1, 4))
     if image.classes:
-        names = sorted(set(image.classes.values()))
+        used = sorted(set(image.classes.values()))
+        names = list(dict.fromkeys((*image.class_order, *used)))
+        if len(json.dumps(names)) > MOST_CLASS_BYTES:
+            names = used
         of = [(key, names.index(name)) for key, name in sorted(image.classes.items())]
         group.create_dataset("classes", data=np.array(of, "<i4"))
         group.create_dataset("class_names", data=np.frombuffer(json.dumps(names).encode("ascii"), np.uint8))
@@ -213,13 +219,14 @@ def _read_image(group: h5py.Group) -> TrainingImage:
         rois = to_rois(stored[()])
     name, complete = hdf5.text(group, "name"), hdf5.flag(group, "complete")
     step = hdf5.whole(group, "step") if "step" in group.attrs else 1
-    return TrainingImage(name, pixels[()], labels, complete, source, rois, _read_classes(group, labels.size), step)
+    classes, order = _read_classes(group, labels.size)
+    return TrainingImage(name, pixels[()], labels, complete, source, rois, classes, order, step)
 
 
-def _read_classes(group: h5py.Group, most: int) -> dict[int, str]:
-    """Return the class of each object of an image with at most so many of them."""
+def _read_classes(group: h5py.Group, most: int) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Return the class of each object of an image with at most so many of them, and the order of the classes."""
     if "classes" not in group:
-        return {}
+        return {}, ()
     of = hdf5.dataset(group, "classes", np.dtype("<i4"), None)
     stored = hdf5.dataset(group, "class_names", np.dtype(np.uint8), None)
     if of.ndim != 2 or of.shape[1] != 2 or len(of) > most or stored.ndim != 1 or len(stored) > MOST_CLASS_BYTES:
@@ -233,4 +240,4 @@ def _read_classes(group: h5py.Group, most: int) -> dict[int, str]:
     pairs = of[()].tolist()
     if not all(0 <= index < len(names) for _, index in pairs):
         raise ValueError("a class without a name")
-    return {key: names[index] for key, index in pairs}
+    return {key: names[index] for key, index in pairs}, tuple(names)

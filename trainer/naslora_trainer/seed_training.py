@@ -137,12 +137,16 @@ def _drawn(images: int, count: int, rng: np.random.Generator) -> list[tuple[int,
 
 
 def classes_in(images: Sequence[TrainingImage]) -> tuple[str, ...]:
-    """Return the names of the classes of the labelled objects, sorted; none where there are not several.
+    """Return the names of the classes of the labelled objects; none where there are not several.
 
+    They are in the person's order, which becomes that of their numbers; names without a place in it come last, sorted.
     Of too many the ones with the most objects are kept.
     """
     names = Counter(image.classes[key] for image in images for key in objects_of(image) if key in image.classes)
-    kept = sorted(name for name, _ in names.most_common(MOST_CLASSES))
+    order = list(dict.fromkeys(name for image in images for name in image.class_order))
+    places = {name: place for place, name in enumerate(order)}
+    kept = [name for name, _ in names.most_common(MOST_CLASSES)]
+    kept.sort(key=lambda name: (places.get(name, len(places)), name))
     return tuple(kept) if len(kept) > 1 else ()
 
 
