@@ -22,6 +22,7 @@ from ..store.formats import FORMATS
 from ..store.formats.geojson import features, write_file
 from ..store.formats.neutral import Labelled, Place
 from ..store.manifest import numbered
+from ..store.records import ClassInfo
 from . import ngff
 from .ngff import OBJECTS, Layer, Layout
 from .results import LABELS, OUTLINES, OVERLAYS, PLAIN, SEMANTIC, Wanted, labels_in
@@ -115,29 +116,29 @@ def semantic(labels: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     return np.concatenate([[0], classes]).astype(np.uint8)[labels]
 
 
-def overlay(rgb: np.ndarray | Parts, labels: np.ndarray) -> np.ndarray:
-    """Return an image (H, W, 3) uint8 with the outlines of its objects."""
+def overlay(rgb: np.ndarray | Parts, labels: np.ndarray, colors: np.ndarray | None = None) -> np.ndarray:
+    """Return an image (H, W, 3) uint8 with the outlines of its objects, in ``colors`` (N + 1, 3) uint8 by number."""
     height, width = labels.shape
     drawn = np.empty((height, width, 3), np.uint8)
     step = max(1, BAND // width)
     for start in range(0, height, step):  # of a large image a few rows at once, with one more on either side
         rows, around = slice(start, start + step), slice(max(0, start - 1), start + step + 1)
-        outlines = find_boundaries(labels[around], mode="inner")
+        outlines = find_boundaries(labels[around], mode="inner")[start - around.start :][:step]
         drawn[rows] = rgb[rows, :]
-        drawn[rows][outlines[start - around.start :][:step]] = OUTLINE
+        drawn[rows][outlines] = OUTLINE if colors is None else colors[labels[rows][outlines]]
     return drawn
 
 
 def write_classes(wanted: Wanted) -> None:
-    """Write which number in semantic images is which class.
+    """Write which number in semantic images, and which colour in overlays, is which class.
 
     Raises
     ------
     UserError
         The file cannot be written.
     """
-    rows = ({"number": info.id, "class": name} for name, info in wanted.infos.items())
-    Table(wanted.out / CLASSES, ("number", "class")).replace(rows)
+    rows = ({"number": info.id, "class": name, "color": info.color} for name, info in wanted.infos.items())
+    Table(wanted.out / CLASSES, ("number", "class", "color")).replace(rows)
 
 
 def write_coco(wanted: Wanted, images: Iterable[Written]) -> None:
@@ -178,7 +179,8 @@ def _write_semantic(path: Path, wanted: Wanted, name: str, pages: Pages) -> None
 
 
 def _write_overlay(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:
-    drawn = (overlay(rgb, labels) for rgb, labels in zip(pages.rgb(), pages.labels(), strict=True))
+    colors = _outline_colors(wanted, pages.classes)
+    drawn = (overlay(rgb, labels, colors) for rgb, labels in zip(pages.rgb(), pages.labels(), strict=True))
     if path.suffix != ".png":
         return _write_tiff(path, drawn, pages.layout, np.uint8, "S")
     iio.imwrite(path, next(drawn))
@@ -222,13 +224,23 @@ def _write_zarr(folder: Path, wanted: Wanted, pages: Pages) -> None:
     layers = [Layer(OBJECTS, pages.labels(), np.int32, properties=properties)]
     if SEMANTIC in wanted.extras:
         infos = wanted.infos.values()
-        colors = [
-            {"label-value": info.id, "rgba": [*bytes.fromhex(info.color.removeprefix("#")), 255]} for info in infos
-        ]
+        colors = [{"label-value": info.id, "rgba": [*_rgb_of(info), 255]} for info in infos]
         told = [{"label-value": info.id, "class": info.name} for info in infos]
         planes = (semantic(labels, pages.classes) for labels in pages.labels())
         layers.append(Layer(ngff.CLASSES, planes, np.uint8, colors, told))
     ngff.write_ngff(folder, pages.layout, layers)
+
+
+def _outline_colors(wanted: Wanted, classes: np.ndarray | None) -> np.ndarray | None:
+    """Return the colour of each object's outline by its number, (N + 1, 3) uint8: that of its class."""
+    if classes is None:
+        return None
+    palette = np.array([OUTLINE, *map(_rgb_of, wanted.infos.values())], np.uint8)
+    return palette[np.concatenate([[0], classes])]
+
+
+def _rgb_of(info: ClassInfo) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(info.color.removeprefix("#")))
 
 
 def _labelled(wanted: Wanted, image: Written, labels: np.ndarray, index: tuple[int, ...]) -> Labelled:

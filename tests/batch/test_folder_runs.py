@@ -177,9 +177,18 @@ def test_classes_are_in_all_results(folder: Path, tmp_path: Path, monkeypatch: p
     before = [(out / name).read_bytes() for name in ("coco.json", "classes.csv", "summary.csv")]
     of = {(row["image"], row["label"]): row["class"] for row in rows(out)}
     assert len(of) == 15 and all(name == ("root, thin", "leaf")[int(number) % 2] for (_, number), name in of.items())
-    assert (out / "classes.csv").read_text().splitlines() == ["number,class", "1,leaf", '2,"root, thin"']
+    assert (out / "classes.csv").read_text().splitlines() == [
+        "number,class,color",
+        "1,leaf,#e69f00",
+        '2,"root, thin",#56b4e9',
+    ]
     instances, classes = (tifffile.imread(out / where / "sub/deep/e.tif") for where in ("", "semantic"))
     assert classes.dtype == np.uint8 and np.array_equal(classes, np.where(instances > 0, (instances + 1) % 2 + 1, 0))
+    drawn, plain = iio.imread(out / "overlays/sub/deep/e.png"), iio.imread(folder / "sub/deep/e.tif")
+    lines = [(drawn == color).all(axis=-1) for color in ((0xE6, 0x9F, 0), (0x56, 0xB4, 0xE9))]
+    assert all(line.any() and (classes[line] == number).all() for number, line in enumerate(lines, start=1))
+    rest = ~(lines[0] | lines[1])
+    assert np.array_equal(drawn[rest], np.stack([plain] * 3, axis=-1)[rest])
     columns = (*SUMMARY, "objects_leaf", "objects_root, thin")
     summary = list(Table(out / "summary.csv", columns).rows())
     assert [(row[columns[-2]], row[columns[-1]]) for row in summary] == [("1", "0"), *zip("1223", "1122", strict=True)]
