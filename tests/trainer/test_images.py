@@ -116,6 +116,7 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
             f"bild {i // 2}",
             ((0, 1, 9, 5), (2, 2, 3, 3))[:i],
             {1: "Zelle", 7: "Kern ä"} if i else {},
+            ("Zelle", "ohne", "Kern ä") if i else (),
             1 + i,
         )
         for i in range(3)
@@ -124,6 +125,7 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
     for found, image in zip(read_snapshot(tmp_path / "data.h5"), images, strict=True):
         assert (found.name, found.complete, found.source) == (image.name, image.complete, image.source)
         assert found.rois == image.rois and found.classes == image.classes and found.step == image.step
+        assert found.class_order == image.class_order
         assert np.array_equal(found.image, image.image) and np.array_equal(found.labels, image.labels)
     with h5py.File(tmp_path / "data.h5", "a") as file:  # as version 1 was
         file.attrs["version"] = 1
