@@ -65,12 +65,12 @@ def outlines(
             else:
                 yield number, _pasted(logits, place), score
     whole = np.array([grid, grid])
-    for start in range(0, len(cut), step := max(1, most // grid**2)):
+    step = max(1, most // grid**2)
+    for start in range(0, len(cut), step):
         again = cut[start : start + step]
         at = np.zeros((len(again), 2), int)
-        yield from zip(
-            again, *_asked(predictor, [prompts[i] for i in again], at, whole, precision), strict=True
-        )  # fmt: skip
+        found, quality = _asked(predictor, [prompts[i] for i in again], at, whole, precision)
+        yield from zip(again, found, quality, strict=True)
 
 
 def _windows(predictor: SamPredictor, prompts: Sequence[Prompts]) -> tuple[np.ndarray, np.ndarray]:

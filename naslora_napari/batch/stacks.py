@@ -35,11 +35,15 @@ SegmentEach = Callable[[Iterable[np.ndarray]], "Iterable[AutoMasks]"]
 
 @dataclass(frozen=True)
 class StackResult:
-    """What came of a stack: a row for each object in each plane, its summary, and how many objects there are."""
+    """What came of a stack: a row for each object in each plane, its summary, how many objects there are, its depth.
+
+    ``depth_um`` is from one plane along ``z`` to the next, in micrometres; None where the file does not tell.
+    """
 
     rows: list[Row]
     summary: Row
     objects: int
+    depth_um: float | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def segment_stack(name: str, path: Path, stack: Opened, segment_each: SegmentEac
     """
     if not wanted.holds_stacks:
         raise UserError(f"{name} is a stack, which a PNG cannot hold.", "Choose TIFF.")
-    side, linker, rows = pixel_size(path), Linker(), []
+    side, depth, linker, rows = pixel_size(path), voxel_depth(path), Linker(), []
     wanted.labels_of(name).parent.mkdir(parents=True, exist_ok=True)
     with _Spool(wanted.labels_of(name).parent, stack.size) as labels:
         planes = ahead(_segmented(path, stack, segment_each))
@@ -104,12 +108,12 @@ def segment_stack(name: str, path: Path, stack: Opened, segment_each: SegmentEac
         finally:
             planes.close()
         classes = _classes(rows, linker.count, wanted)
-        layout = Layout((*stack.planes, *stack.size), stack.axes, side, voxel_depth(path))
+        layout = Layout((*stack.planes, *stack.size), stack.axes, side, depth)
         write_files(wanted, name, Pages(layout, labels.planes, lambda: _seen(path, stack), classes))
     summary = summarise(name, rows, stack.size, side)
     planes_in_all = int(np.prod(stack.planes))
     whole = {"objects": linker.count, "planes": planes_in_all, "covered": summary["covered"] / planes_in_all}
-    return StackResult(rows, summary | whole, linker.count)
+    return StackResult(rows, summary | whole, linker.count, depth)
 
 
 def _has_many_axes(path: Path) -> bool:

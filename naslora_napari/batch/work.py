@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslora_trainer.errors import NotSavedError, UserError
-from naslora_trainer.pixel_size import pixel_size, voxel_depth
+from naslora_trainer.pixel_size import pixel_size
 
 from .ahead import ahead, grouped
 from .ledger import Entry
@@ -242,7 +242,7 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
         if item.stack is not None and item.planes is not None:
             outcome.rows, planes = item.stack.rows, item.planes.planes
             counts = {"objects": item.stack.objects, "rows": len(outcome.rows), "planes": list(planes)}
-            counts |= {"axes": item.planes.axes, "depth_um": voxel_depth(item.task.path)}
+            counts |= {"axes": item.planes.axes, "depth_um": item.stack.depth_um}
             sizes = wanted.sizes_of(name, stack=True)
             outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "summary": item.stack.summary} | counts
             return

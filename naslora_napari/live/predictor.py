@@ -322,7 +322,7 @@ class LivePredictor:
         before = self._loaded().seeing
         seeing = None if before is None else Seeing(model, before.picture, self.cache)
         if seeing is not None:
-            seeing.encode(self._last or seeing.middle(self.visible, self._last))
+            seeing.encode(self._last or seeing.middle(self.visible, None))
         started = time.perf_counter()
         self._state = _State(model, seeing)
         self.swap_seconds = time.perf_counter() - started

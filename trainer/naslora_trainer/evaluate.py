@@ -28,7 +28,6 @@ def evaluate(
     kinds: Sequence[str] = ("point", "box"),
     clicks: int = 1,
     max_objects: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
     on_object: Callable[[str, int, str, float], None] = lambda name, key, prompt, dice: None,
 ) -> dict[str, Any]:
     """Return mean scores over objects for each kind of prompt.
@@ -49,8 +48,6 @@ def evaluate(
         Number of simulated clicks for ``"point"``, at least 1.
     max_objects : int, optional
         At most so many objects of each image, evenly picked.
-    on_progress : callable, optional
-        Called with (images done, images in all).
     on_object : callable
         Called with (name of the image, id of the object, ``"click"`` or ``"box"``, Dice): of clicks after the first.
 
@@ -63,7 +60,7 @@ def evaluate(
     predictor = SamPredictor(sam)
     points: list[list[tuple[float, float]]] = []
     boxes: list[tuple[float, float]] = []
-    for done, image in enumerate(images):
+    for image in images:
         ids = _evenly(objects_of(image), max_objects)
         if not ids:
             continue
@@ -81,8 +78,6 @@ def evaluate(
                 boxes += boxed
                 for key, score in zip(some, boxed, strict=True):
                     on_object(image.name, key, "box", score[0])
-        if on_progress:
-            on_progress(done + 1, len(images))
     return _summary(points, boxes, clicks)
 
 

@@ -16,7 +16,7 @@ from segment_anything.modeling import Sam
 from .adapter import Adapter
 from .automatic import automatic_f1
 from .config import FineTuneConfig
-from .data import TrainingImage
+from .data import TrainingImage, ids_in
 from .evaluate import evaluate
 from .models import build, learned_prompts
 from .seed_head import SeedHead, head_of
@@ -182,7 +182,7 @@ class Gate:
     @property
     def _labelled(self) -> int:
         """How many objects there are where every one is labelled."""
-        return sum(np.unique(image.labels[image.known & (image.labels > 0)]).size for image in self._whole)
+        return sum(len(ids_in(np.where(image.known, image.labels, 0))) for image in self._whole)
 
 
 def memory_mb(device: str) -> float:
