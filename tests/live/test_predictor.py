@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from naslora_napari.live import LivePredictor
 from naslora_resources.registry import DEFAULT_MODEL
@@ -253,3 +254,21 @@ def test_a_new_contrast_is_another_image(image: np.ndarray) -> None:
         predictor.set_image(picture_of(wide, limits))
         answers.append(predictor.predict(box).low_res)
     assert not np.array_equal(*answers)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+def test_a_gpu_answers_as_a_processor_and_rolls_back_exactly(
+    image: np.ndarray, adapter: Adapter, nucleus: np.ndarray
+) -> None:
+    place = Prompts().with_click(deepest_point(nucleus))
+    on_gpu, on_cpu = LivePredictor(device="cuda"), LivePredictor(device="cpu")
+    for one in (on_gpu, on_cpu):
+        one.set_image(image)
+    assert on_gpu.device.startswith("cuda")
+    before = on_gpu.predict(place)
+    assert dice(before.mask, on_cpu.predict(place).mask) > 0.99
+    for one in (on_gpu, on_cpu):
+        one.swap(adapter)
+    assert dice(on_gpu.predict(place).mask, on_cpu.predict(place).mask) > 0.99
+    on_gpu.rollback()
+    assert np.array_equal(on_gpu.predict(place).low_res, before.low_res)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from naslora_trainer.devices import autocast, pick_device, pick_precision
+from naslora_trainer.distributed import _takes_a_gpu
 from naslora_trainer.errors import UserError, is_out_of_memory
 
 
@@ -51,3 +52,18 @@ def test_out_of_memory_is_recognised() -> None:
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
+
+
+@pytest.mark.parametrize(("device", "processes", "own"), [("cuda", 2, True), ("cuda", 3, False), ("cpu", 2, False)])
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(
+    device: str, processes: int, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NCCL refuses two processes on one GPU; those that have to share one talk through gloo."""
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    for rank in range(processes):
+        for name, value in (("WORLD_SIZE", processes), ("LOCAL_WORLD_SIZE", processes), ("LOCAL_RANK", rank)):
+            monkeypatch.setenv(name, str(value))
+        assert _takes_a_gpu(device) is own
+    assert taken == ([rank % 2 for rank in range(processes)] if device == "cuda" else [])

@@ -1,6 +1,7 @@
 """Several processes train one model: each computes a part of every step, the gradients are added up.
 
-Started by ``torchrun``, or by anything else that sets up :mod:`torch.distributed` (gloo on CPUs, NCCL on GPUs).
+Started by ``torchrun``, or by anything else that sets up :mod:`torch.distributed`: NCCL where each process has a GPU of
+its own, which it refuses to share, otherwise gloo.
 """
 
 from __future__ import annotations
@@ -29,12 +30,18 @@ class World:
     size: int = 1
 
     @classmethod
-    def joined(cls) -> World:
-        """Return the world this process belongs to, joining it when ``torchrun`` started this process."""
+    def joined(cls, device: str = "cpu") -> World:
+        """Return the world this process belongs to, joining it when ``torchrun`` started this process.
+
+        Parameters
+        ----------
+        device : str
+            Where this process trains. If that is ``"cuda"``, each process takes the next GPU of its machine.
+        """
         if not distributed.is_available():
             return cls()
         if not distributed.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            distributed.init_process_group("nccl" if _takes_a_gpu(device) else "gloo")
         if not distributed.is_initialized():
             return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
@@ -67,7 +74,7 @@ class World:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+        flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).to(_device())
         distributed.all_reduce(flat)
         at = 0
         for parameter in parameters:
@@ -76,5 +83,15 @@ class World:
             at += parameter.numel()
 
 
+def _takes_a_gpu(device: str) -> bool:
+    """Give this process the GPU of its place on its machine; False where there are too few, or it trains elsewhere."""
+    if device != "cuda":
+        return False
+    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    torch.cuda.set_device(place % there)
+    return int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])) <= there
+
+
 def _device() -> str:
+    """Return where the processes exchange numbers."""
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"

@@ -57,7 +57,7 @@ class ExpertsCell(nn.Module):
         for index in chosen.unique().tolist():
             maps = (chosen == index).nonzero()[:, 0]
             answer = self._expert(index, z[maps]) * weights[maps, index].view(-1, 1, 1, 1)
-            out = out.index_copy(0, maps, answer)
+            out = out.index_copy(0, maps, answer.to(out.dtype))  # CUDA's autocast computes a softmax in float32
         return out
 
     def _gate(self, z: Tensor) -> Tensor:

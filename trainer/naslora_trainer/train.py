@@ -102,11 +102,12 @@ class _FineTune:
         scratch: Path | None,
         checkpoint: Path | None,
     ) -> None:
-        self.config, self.world, self.checkpoint = config, World.joined(), checkpoint
+        self.config, self.checkpoint = config, checkpoint
+        self.device = pick_device(config.device)
+        self.world = World.joined(self.device)
         self.should_stop = lambda: self.world.any(should_stop())
         self.started = time.monotonic()
         self.split: Split = split_images(images)
-        self.device = pick_device(config.device)
         self.tell = Telling(on_event if self.world.leads else lambda event: None, config, self.split, self.device)
         torch.manual_seed(config.seed)
         self.schedule = Schedule.of(config)
