@@ -14,7 +14,7 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.data import TrainingImage, objects_of
+from naslora_trainer.data import TrainingImage, objects_of, some_background
 from naslora_trainer.errors import UserError
 from naslora_trainer.frames import PADDING, frame_of, input_of, turned
 from naslora_trainer.loss import mask_losses, prompted_loss
@@ -72,6 +72,22 @@ def test_few_images_are_split_by_object(nuclei: list[TrainingImage]) -> None:
     found = [{(image.name, i) for image in part for i in objects_of(image)} for part in (split.train, split.validation)]
     assert found[0] and found[1] and not found[0] & found[1]
     assert not any(image.complete for image in split.validation if len(objects_of(image)) < 2)
+
+
+def test_what_is_no_object_is_still_known_where_objects_were_held_out() -> None:
+    labels = np.zeros((40, 40), np.int32)
+    labels[2::10, 2::10] = np.arange(1, 17).reshape(4, 4)
+    marks: list[dict] = [{"complete": True}, {"rois": ((0, 0, 20, 40),)}, {}]
+    images = [
+        TrainingImage(f"image{i}", np.zeros((40, 40, 3), np.uint8), labels, **said) for i, said in enumerate(marks)
+    ]
+    split = split_images(images)
+    for image, whole in zip(split.train, images, strict=True):
+        held_out = (labels > 0) & (image.labels == 0)
+        assert held_out.any() and not image.complete and not (image.known & held_out).any()
+        assert ((image.known & (labels == 0)) == (whole.known & (labels == 0))).all()
+    assert [some_background([image]) for image in split.train] == [True, True, False]
+    assert not some_background(split.validation)
 
 
 def test_parts_of_one_source_stay_together(nuclei: list[TrainingImage]) -> None:

@@ -56,6 +56,9 @@ class TrainingImage:
         Names of classes in the person's order, also of such as no object here has.
     step : int
         Of what it is a part of, every so many rows and columns are here: 1, all of them, but for a large part.
+    background : ndarray, optional
+        ``(H, W)`` bool: what else is known to be no object, of an image some of whose objects were taken out. It is not
+        written to a snapshot.
     """
 
     name: str
@@ -67,6 +70,7 @@ class TrainingImage:
     classes: Mapping[int, str] = field(default_factory=dict)
     class_order: tuple[str, ...] = ()
     step: int = 1
+    background: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -89,7 +93,7 @@ class TrainingImage:
         known = np.full(self.labels.shape, self.complete)
         for row0, col0, row1, col1 in self.rois:
             known[row0:row1, col0:col1] = True
-        return known
+        return known if self.background is None else known | self.background
 
 
 def are_rois(rois: Sequence[Roi], shape: tuple[int, ...]) -> bool:
@@ -146,7 +150,7 @@ def objects_of(image: TrainingImage) -> list[int]:
 
 def some_background(images: Sequence[TrainingImage]) -> bool:
     """Return whether somewhere in the images every object is labelled, so that what is left there is background."""
-    return any(image.complete or image.rois for image in images)
+    return any(image.complete or image.rois or image.background is not None for image in images)
 
 
 def one_object_each(images: Sequence[TrainingImage]) -> bool:

@@ -50,7 +50,9 @@ def split_images(images: Sequence[TrainingImage]) -> Split:
     if by_image:
         halves = (dict.fromkeys(source for source, _ in part) for part in (train, validation))
         return Split(*(tuple(i for source in half for i in labelled if _source(i) == source) for half in halves))
-    return Split(_only(labelled, train), _only(labelled, validation))
+    whole = {image.name: image for image in labelled}
+    trained = (_with_background(image, whole[image.name]) for image in _only(labelled, train))
+    return Split(tuple(trained), _only(labelled, validation))
 
 
 def split_objects(objects: Sequence[Key]) -> tuple[bool, list[Key], list[Key]]:
@@ -125,3 +127,9 @@ def _only(images: Sequence[TrainingImage], keys: list[Key]) -> tuple[TrainingIma
             rois = tuple(box for box in image.rois if not lost[box[0] : box[2], box[1] : box[3]].any())
             kept.append(replace(image, labels=labels, complete=image.complete and whole, rois=rois))
     return tuple(kept)
+
+
+def _with_background(image: TrainingImage, whole: TrainingImage) -> TrainingImage:
+    """Return an image some of whose objects were taken out, which knows what the whole one does: where no object is."""
+    background = whole.known & (whole.labels == 0) & ~image.known
+    return replace(image, background=background) if background.any() else image
