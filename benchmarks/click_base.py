@@ -23,6 +23,7 @@ from naslora_trainer.base import fingerprint, load_base
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.devices import pick_device
 from naslora_trainer.evaluate import evaluate
+from naslora_trainer.examinee import Examinee
 from naslora_trainer.models import learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from packs import TARGETS, held_out, read_pack
@@ -62,8 +63,7 @@ def measure(loaded: dict[str, Sam], images: Sequence[TrainingImage], max_objects
     for name, sam in loaded.items():
         dices: dict[str, list[float]] = {"click": [], "box": []}
         scores = evaluate(
-            sam,
-            learned_prompts(name),
+            Examinee(sam, learned_prompts(name)),
             images,
             max_objects=max_objects,
             on_object=lambda _, __, prompt, dice, dices=dices: dices[prompt].append(dice),  # type: ignore[misc]

@@ -19,6 +19,7 @@ from course import SEED, Recorder, Setup
 from naslora_trainer.base import load_base
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
+from naslora_trainer.examinee import Examinee
 from naslora_trainer.feed import Feed
 from naslora_trainer.frames import frame_of, input_of
 from naslora_trainer.gradients import prompt_loss
@@ -66,7 +67,7 @@ def peft_lora(setup: Setup) -> dict[str, Any]:
         optimizer.step()
         recorder.stepped()
         if setup.measured(recorder.step):
-            recorder.measured(gate.measure(sam, ("point", "box")))
+            recorder.measured(gate.measure(Examinee(sam, ("point", "box"))))
     return recorder.result(setup.measured) | {"precision": "float32", "objects_per_step": OBJECTS}
 
 
@@ -134,7 +135,7 @@ def full_fine_tune(setup: Setup, lr: float) -> dict[str, Any]:
             train_one_epoch(net, _Some(batches, step - recorder.step, recorder), optimizer, "cpu")
             sam.load_state_dict(net.state_dict())
             sam.train().eval()  # in eval mode TinyViT keeps the attention biases it had when that began
-            recorder.measured(gate.measure(sam, ("point", "box")))  # asking clicks as boxes would take long
+            recorder.measured(gate.measure(Examinee(sam, ("point", "box"))))  # asking clicks as boxes would take long
     return recorder.result(setup.measured) | {"precision": "float32", "objects_per_step": 1, "lr": lr}
 
 

@@ -66,6 +66,7 @@ def main() -> None:
 def one(data: Path, results: Path, way: str, seed: int, steps: int) -> None:
     """Train one way with one seed and keep how good it is."""
     from naslora_trainer.evaluate import evaluate
+    from naslora_trainer.examinee import Examinee
     from naslora_trainer.models import build
     from naslora_trainer.native import reuse_freed_memory
     from naslora_trainer.train import finetune
@@ -78,9 +79,8 @@ def one(data: Path, results: Path, way: str, seed: int, steps: int) -> None:
     adapter = finetune(config, images, scratch=results / "features")
     assert adapter is not None
     judges = read_pack(data, TARGET, held_out(TARGET))
-    scores = evaluate(
-        build(RECIPE["base"], adapter), adapter.meta.prompts, judges, clicks=CLICKS, max_objects=MOST_OBJECTS
-    )
+    model = Examinee(build(RECIPE["base"], adapter), adapter.meta.prompts)
+    scores = evaluate(model, judges, clicks=CLICKS, max_objects=MOST_OBJECTS)
     result: dict[str, Any] = {"way": way, "seed": seed, **{name: float(get(scores)) for name, get in MEASURES.items()}}
     write_json(results / f"{way}-{seed}.json", result)
 

@@ -101,6 +101,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, steps: i
     """Train one method on one target and keep how good it is on the held-out images."""
     from naslora_trainer.base import load_base
     from naslora_trainer.evaluate import evaluate
+    from naslora_trainer.examinee import Examinee
     from naslora_trainer.models import build, learned_prompts
     from naslora_trainer.native import reuse_freed_memory
     from naslora_trainer.train import finetune
@@ -121,7 +122,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, steps: i
         result |= {key: report[key] for key in ("validation", "better", "fold", "busy_s", "peak_mb")}
         result["architecture"] = adapter.meta.architecture
         sam, learned = build(RECIPE["base"], adapter), adapter.meta.prompts
-    scores = evaluate(sam, learned, judges, clicks=CLICKS, max_objects=MOST_OBJECTS)
+    scores = evaluate(Examinee(sam, learned), judges, clicks=CLICKS, max_objects=MOST_OBJECTS)
     result |= {"objects": scores["objects"], **{name: float(find(scores)) for name, find in MEASURES.items()}}
     write_json(file_of(results, target, method, seed), result)
 

@@ -46,13 +46,14 @@ def evaluate_folder(
         A file is missing, broken or of another size, or the model cannot be loaded.
     """
     from naslora_trainer.evaluate import evaluate
+    from naslora_trainer.examinee import Examinee
 
     from .segmenter import Segmenter
 
     labelled = [_read(*pair) for pair in paired(images, masks)]
     model = Segmenter(base, adapter, device)
     prompted = [kind for kind in kinds if kind != "auto"]
-    result = evaluate(model.sam, model.learned, labelled, prompted, clicks) if prompted else {}
+    result = evaluate(Examinee(model.sam, model.learned), labelled, prompted, clicks) if prompted else {}
     if "auto" in kinds:
         total = [Matches()] * len(THRESHOLDS)
         for image in labelled:

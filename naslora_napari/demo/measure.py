@@ -66,11 +66,13 @@ def held_out_dice(adapter: Adapter, images: Sequence[TrainingImage]) -> dict[str
     """
     from naslora_trainer.base import entry_of, load_base
     from naslora_trainer.evaluate import evaluate
+    from naslora_trainer.examinee import Examinee
     from naslora_trainer.models import build, learned_prompts
 
-    raw = evaluate(load_base(entry_of(DEFAULT_MODEL).base or DEFAULT_MODEL), ("point", "box"), images)
-    before = evaluate(load_base(DEFAULT_MODEL), learned_prompts(DEFAULT_MODEL), images)
-    after = evaluate(build(DEFAULT_MODEL, adapter), learned_prompts(DEFAULT_MODEL, adapter), images)
+    published = load_base(entry_of(DEFAULT_MODEL).base or DEFAULT_MODEL)
+    raw = evaluate(Examinee(published, ("point", "box")), images)
+    before = evaluate(Examinee(load_base(DEFAULT_MODEL), learned_prompts(DEFAULT_MODEL)), images)
+    after = evaluate(Examinee(build(DEFAULT_MODEL, adapter), learned_prompts(DEFAULT_MODEL, adapter)), images)
     clicks = [raw["point"]["dice"][0], before["point"]["dice"][0], after["point"]["dice"][0]]
     boxes = [raw["box"]["dice"], before["box"]["dice"], after["box"]["dice"]]
     return {"objects": raw["objects"], "click": _triple(clicks), "box": _triple(boxes)}

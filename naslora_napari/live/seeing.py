@@ -17,7 +17,6 @@ from .kept_models import Model
 
 if TYPE_CHECKING:
     from segment_anything import SamPredictor
-    from segment_anything.modeling import Sam
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,10 @@ class Seeing:
 
     def predictor(self, region: Region) -> SamPredictor:
         """Return segment-anything's predictor with a region set."""
-        return _predictor(self.model.sam, self.encode(region))
+        from naslora_trainer.examinee import encoded
+
+        embedding = self.encode(region)
+        return encoded(self.model.sam, embedding.features, embedding.seen)
 
     def _side(self, visible: Box | None) -> int:
         return side_for(self.picture.shape, visible, self.model.sam.image_encoder.img_size)
@@ -99,18 +101,6 @@ class Seeing:
         predictor, factor = self.predictor(region), factor_of(region.window, MOST_SEEN)
         moved = _with_mask_of(prompts, region).in_part((region.row0, region.col0), factor)
         return _on_image(answer(predictor, moved, self.model.learned, self.model.version), region, factor)
-
-
-def _predictor(sam: Sam, embedding: Embedding) -> SamPredictor:
-    """Return a predictor that has encoded a region already."""
-    from segment_anything import SamPredictor
-
-    predictor = SamPredictor(sam)
-    predictor.features = embedding.features.to(sam.device)
-    predictor.original_size = embedding.seen
-    predictor.input_size = predictor.transform.get_preprocess_shape(*embedding.seen, sam.image_encoder.img_size)
-    predictor.is_image_set = True
-    return predictor
 
 
 def _with_mask_of(prompts: Prompts, region: Region) -> Prompts:

@@ -8,6 +8,7 @@ from segment_anything.modeling import Sam
 from naslora_trainer.answer import answer
 from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.evaluate import answer_all, evaluate
+from naslora_trainer.examinee import Examinee
 from naslora_trainer.prompts import Prompts, Stroke, box_of, deepest_point
 from naslora_trainer.scores import dice
 
@@ -85,11 +86,11 @@ def test_empty_prompts_are_an_error(predictor: SamPredictor) -> None:
 
 
 def test_evaluate_reports_what_was_asked(litemedsam: Sam, nuclei: list[TrainingImage]) -> None:
-    scores = evaluate(litemedsam, ("box",), nuclei[:1], clicks=2, max_objects=2)
+    scores = evaluate(Examinee(litemedsam, ("box",)), nuclei[:1], clicks=2, max_objects=2)
     assert scores["objects"] == 2 and len(scores["point"]["dice"]) == 2
     assert 0 < scores["point"]["iou"][0] <= scores["point"]["dice"][0] <= 1
     assert 1 <= scores["point"]["noc85"] <= scores["point"]["noc90"] <= 3
-    only_boxes = evaluate(litemedsam, ("box",), nuclei[:1], kinds=("box",), max_objects=1)
+    only_boxes = evaluate(Examinee(litemedsam, ("box",)), nuclei[:1], kinds=("box",), max_objects=1)
     assert set(only_boxes) == {"objects", "box"}
 
 

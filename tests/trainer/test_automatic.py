@@ -11,10 +11,12 @@ import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
 
+from naslora_trainer import gate as gate_module
 from naslora_trainer.adapter import Adapter
 from naslora_trainer.automatic import automatic_f1
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
+from naslora_trainer.examinee import Examinee
 from naslora_trainer.gate import Gate
 from naslora_trainer.instances import instances_of
 from naslora_trainer.models import build
@@ -44,32 +46,48 @@ def image() -> TrainingImage:
 
 
 def test_objects_count_where_all_are_labelled(image: TrainingImage, small_sam: Sam) -> None:
-    head = Knows(image)
-    assert automatic_f1(small_sam, head, [image], False) == 1
+    head, model = Knows(image), Examinee(small_sam, ())
+    assert automatic_f1(model, head, [image], False) == 1
     fewer = replace(image, labels=np.where(image.labels == 40, 0, image.labels))
-    assert automatic_f1(small_sam, head, [fewer], False) == pytest.approx(4 / 5)  # the third is wrong
+    assert automatic_f1(model, head, [fewer], False) == pytest.approx(4 / 5)  # the third is wrong
     one = replace(image, labels=(image.labels > 0).astype(np.int32))
-    assert automatic_f1(small_sam, head, [one], True) == 1 and automatic_f1(small_sam, head, [one], False) < 0.5
+    assert automatic_f1(model, head, [one], True) == 1 and automatic_f1(model, head, [one], False) < 0.5
     assert len(instances_of(np.zeros((3, 20, 20)), True).seeds) == 0
     left = replace(fewer, complete=False, rois=((0, 0, 60, 45),))
-    assert automatic_f1(small_sam, head, [left], False) == 1  # nothing is known of it
-    assert automatic_f1(small_sam, head, [fewer, left], False) == pytest.approx(8 / 9)
+    assert automatic_f1(model, head, [left], False) == 1  # nothing is known of it
+    assert automatic_f1(model, head, [fewer, left], False) == pytest.approx(8 / 9)
 
 
 def test_the_gate_compares_what_there_is(
-    nuclei: list[TrainingImage], image: TrainingImage, small_sam: Sam, random_adapter: Adapter, tmp_path: Path
+    nuclei: list[TrainingImage],
+    image: TrainingImage,
+    small_sam: Sam,
+    random_adapter: Adapter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = FineTuneConfig.checked(base=random_adapter.meta.base)
-    alone = Gate(config, [image], "cpu").automatic(small_sam, Knows(image), False)
+    model = Examinee(small_sam, ())
+    alone = Gate(config, [image], "cpu").automatic(model, Knows(image), False)
     assert alone is not None and (alone.before, alone.after, alone.outcome) == (None, 1, "better")
-    assert Gate(config, [image], "cpu").automatic(small_sam, None, False) is None
+    assert Gate(config, [image], "cpu").automatic(model, None, False) is None
     some = replace(image, complete=False)
-    assert Gate(config, [some], "cpu").automatic(small_sam, Knows(image), False) is None
+    assert Gate(config, [some], "cpu").automatic(model, Knows(image), False) is None
 
     head = new_head(3, ("cell", "debris"))
     meta = random_adapter.meta.model_copy(update={"classes": head.classes})
     live = Adapter(random_adapter.tensors | tensors_of(head), meta)
     live.save(tmp_path / "live.safetensors")
-    gate = Gate(config.model_copy(update={"compare_with": str(tmp_path / "live.safetensors")}), nuclei[:1], "cpu")
-    found = gate.automatic(build(config.base, live), head, False)
+    gate_config = config.model_copy(update={"compare_with": str(tmp_path / "live.safetensors")})
+    gate = Gate(gate_config, nuclei[:1], "cpu")
+    found = gate.automatic(Examinee(build(config.base, live), ()), head, False)
     assert found is not None and found.before == found.after and found.outcome == "no difference"
+
+    built: list[str] = []
+    monkeypatch.setattr(gate_module, "build", lambda *given: built.append(given[0]) or build(*given))
+    again = Gate(gate_config, nuclei[:1], "cpu")
+    before = again.before
+    assert again.automatic(Examinee(build(config.base, live), ()), head, False) == found and len(built) == 1
+    again.rest()
+    assert again.automatic(Examinee(build(config.base, live), ()), head, False) == found and len(built) == 2
+    assert again.before == before and len(built) == 2

@@ -20,6 +20,7 @@ from naslora_trainer.base import fingerprint, load_base, load_entry
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.errors import UserError
 from naslora_trainer.evaluate import evaluate
+from naslora_trainer.examinee import Examinee
 from naslora_trainer.merging import apply, merge
 from naslora_trainer.models import build, learned_prompts
 
@@ -73,7 +74,7 @@ def test_it_has_a_fingerprint_of_its_own(click_sam: Sam, litemedsam: Sam) -> Non
 
 def test_it_understands_a_click(click_sam: Sam, litemedsam: Sam, nuclei: list[TrainingImage]) -> None:
     click, bare = (
-        evaluate(sam, learned, nuclei[:2])
+        evaluate(Examinee(sam, learned), nuclei[:2])
         for sam, learned in ((click_sam, learned_prompts(ENTRY.id)), (litemedsam, ("point", "box")))
     )
     assert click["point"]["dice"][0] > max(0.5, 2 * bare["point"]["dice"][0])

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from segment_anything.modeling import Sam
 
 from .data import TrainingImage
+from .examinee import Examinee
 from .frames import frame_shape, framed, input_of
 from .instances import instances_of
 from .matching import Matches, match
@@ -17,7 +17,7 @@ from .seed_head import MAPS, SeedHead
 
 @torch.no_grad()
 def automatic_f1(
-    sam: Sam,
+    model: Examinee,
     head: SeedHead,
     images: Sequence[TrainingImage],
     one_object: bool,
@@ -29,8 +29,8 @@ def automatic_f1(
 
     Parameters
     ----------
-    sam : Sam
-        The model whose embedding the head looks at, in eval mode.
+    model : Examinee
+        Whose embedding the head looks at.
     head : SeedHead
         On the same device.
     images : sequence of TrainingImage
@@ -40,12 +40,16 @@ def automatic_f1(
     check_stop : callable
         Called between images; may raise.
     """
-    side, total = sam.image_encoder.img_size, Matches()
+    side, total = model.sam.image_encoder.img_size, Matches()
     for image in images:
         check_stop()
         height, width = frame_shape(image.labels.shape, side)
-        seen = input_of(sam, image, 0)
-        maps = head(sam.image_encoder(seen), seen)[0, :MAPS, :height, :width].sigmoid().cpu().numpy()
+        maps = (
+            head(model.embedding(image), input_of(model.sam, image, 0))[0, :MAPS, :height, :width]
+            .sigmoid()
+            .cpu()
+            .numpy()
+        )
         labels, known = (framed(plane, 0, side)[:height, :width] for plane in (image.labels, image.known))
         found = instances_of(maps, one_object).labels
         total += match(np.where(known, found, 0), np.where(known, labels, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,6 +95,11 @@ class TrainingImage:
         for row0, col0, row1, col1 in self.rois:
             known[row0:row1, col0:col1] = True
         return known if self.background is None else known | self.background
+
+
+def pixels_id(image: TrainingImage) -> str:
+    """Return a name for the pixels of an image, which can be a file's."""
+    return f"{hashlib.sha256(image.image.tobytes()).hexdigest()[:24]}-{image.image.shape[0]}"
 
 
 def are_rois(rois: Sequence[Roi], shape: tuple[int, ...]) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from segment_anything import SamPredictor
-from segment_anything.modeling import Sam
 
 from .answer import ambiguous, answer, logits_of, masks_of
 from .data import TrainingImage, objects_of
+from .examinee import Examinee
 from .prompts import Prompts, box_of, deepest_point, next_click
 from .scores import dice, iou
 
@@ -22,8 +22,7 @@ _TARGETS = {"noc85": 0.85, "noc90": 0.90}
 
 
 def evaluate(
-    sam: Sam,
-    learned: Sequence[str],
+    model: Examinee,
     images: Sequence[TrainingImage],
     kinds: Sequence[str] = ("point", "box"),
     clicks: int = 1,
@@ -36,10 +35,8 @@ def evaluate(
 
     Parameters
     ----------
-    sam : Sam
-        The model, in eval mode.
-    learned : sequence of str
-        Prompts the model was trained on (see :func:`naslora_trainer.answer.answer`).
+    model : Examinee
+        The model.
     images : sequence of TrainingImage
         With labelled objects.
     kinds : sequence of str
@@ -57,23 +54,22 @@ def evaluate(
         ``objects``; ``point``: ``dice`` and ``iou`` (lists, after 1..clicks clicks), ``noc85``, ``noc90`` (mean number
         of clicks to IoU 0.85 and 0.90; never reached counts as ``clicks + 1``); ``box``: ``dice``, ``iou``.
     """
-    predictor = SamPredictor(sam)
     points: list[list[tuple[float, float]]] = []
     boxes: list[tuple[float, float]] = []
     for image in images:
         ids = _evenly(objects_of(image), max_objects)
         if not ids:
             continue
-        predictor.set_image(image.image)
+        predictor = model.look(image)
         for some in (ids[i : i + BATCH] for i in range(0, len(ids), BATCH)):
             targets = [image.labels == i for i in some]
             if "point" in kinds:
-                clicked = _click_through(predictor, learned, targets, clicks)
+                clicked = _click_through(predictor, model.learned, targets, clicks)
                 points += clicked
                 for key, scores in zip(some, clicked, strict=True):
                     on_object(image.name, key, "click", scores[0][0])
             if "box" in kinds:
-                masks = answer_all(predictor, [Prompts(box=box_of(target)) for target in targets], learned)
+                masks = answer_all(predictor, [Prompts(box=box_of(target)) for target in targets], model.learned)
                 boxed = [_scores(mask, target) for mask, target in zip(masks, targets, strict=True)]
                 boxes += boxed
                 for key, score in zip(some, boxed, strict=True):

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from segment_anything.modeling import Sam
 
 from .adapter import Adapter
 from .automatic import automatic_f1
+from .cache import PrefixCache
 from .config import FineTuneConfig
 from .data import TrainingImage, ids_in
 from .evaluate import evaluate
+from .examinee import RAM_BYTES, Examinee
 from .models import build, learned_prompts
 from .seed_head import SeedHead, head_of
 from .sights import cases
@@ -56,16 +57,18 @@ class Gate:
         #: Dice by name of the image, id of the object and prompt: of the model in use, and of the candidate.
         self._before: dict[tuple[str, int, str], float] = {}
         self._candidate: dict[tuple[str, int, str], float] = {}
+        #: What the model in use has seen.
+        self._seen = PrefixCache(RAM_BYTES)
 
     @cached_property
     def before(self) -> dict[str, float]:
         """What :meth:`measure` says of the model in use; it is measured when it is asked for the first time."""
-        self._before = self._measured(*self._in_use())
+        self._before = self._measured(self._in_use)
         return means(self._before)
 
-    def measure(self, sam: Sam, learned: Sequence[str]) -> dict[str, float]:
+    def measure(self, model: Examinee) -> dict[str, float]:
         """Return the mean Dice after one ``click`` and for one ``box``, 0 to 1, of a model: it is the candidate now."""
-        self._candidate = self._measured(sam, learned)
+        self._candidate = self._measured(model)
         return means(self._candidate)
 
     @property
@@ -80,15 +83,14 @@ class Gate:
     def candidate(self, rows: list[list[Any]]) -> None:
         self._candidate = {(name, key, prompt): dice for name, key, prompt, dice in rows}
 
-    def _measured(self, sam: Sam, learned: Sequence[str]) -> dict[tuple[str, int, str], float]:
+    def _measured(self, model: Examinee) -> dict[tuple[str, int, str], float]:
         each: dict[tuple[str, int, str], float] = {}
 
         def note(name: str, key: int, prompt: str, dice: float) -> None:
             self._check_stop()
             each[name, key, prompt] = dice
 
-        with torch.no_grad():
-            evaluate(sam, learned, self._images, max_objects=MOST_OBJECTS, on_object=note)
+        evaluate(model, self._images, max_objects=MOST_OBJECTS, on_object=note)
         return each
 
     def worst(self) -> list[dict[str, Any]]:
@@ -106,16 +108,16 @@ class Gate:
             for name, key, prompt in [one]
         ]
 
-    def cases(self, sam: Sam, learned: Sequence[str]) -> list[dict[str, Any]]:
+    def cases(self, model: Examinee) -> list[dict[str, Any]]:
         """Return :meth:`worst` with pictures of both answers (see :func:`naslora_trainer.sights.cases`)."""
-        return cases(self._in_use(), (sam, learned), self.worst(), self._images)
+        return cases(self._in_use, model, self.worst(), self._images)
 
-    def automatic(self, sam: Sam, head: SeedHead | None, one_object: bool) -> Comparison | None:
+    def automatic(self, model: Examinee, head: SeedHead | None, one_object: bool) -> Comparison | None:
         """Return how well a new head finds objects by itself beside that of the model in use, if that has one.
 
         Parameters
         ----------
-        sam : Sam
+        model : Examinee
             The new model.
         head : SeedHead or None
             Its head.
@@ -130,13 +132,12 @@ class Gate:
         """
         if head is None or not self._whole:
             return None
-        live = self._live()
+        live = self._live
         old = head_of(live.tensors, live.meta.classes) if live else None
         before = None
         if live and old:
-            in_use = build(self._config.base, live, self._device)
-            before = automatic_f1(in_use, old.to(self._device), self._whole, live.one_object, self._check_stop)
-        after = automatic_f1(sam, head, self._whole, one_object, self._check_stop)
+            before = automatic_f1(self._in_use, old.to(self._device), self._whole, live.one_object, self._check_stop)
+        after = automatic_f1(model, head, self._whole, one_object, self._check_stop)
         return found(before, after, self._labelled)
 
     def _of_base(self) -> dict[str, float]:
@@ -144,12 +145,18 @@ class Gate:
         if not self._config.compare_with:
             return self.before
         base = self._config.base
-        return means(self._measured(build(base, None, self._device), learned_prompts(base, None)))
+        return means(self._measured(Examinee(build(base, None, self._device), learned_prompts(base, None))))
 
-    def _in_use(self) -> tuple[Sam, Sequence[str]]:
-        base, live = self._config.base, self._live()
-        return build(base, live, self._device), learned_prompts(base, live)
+    @cached_property
+    def _in_use(self) -> Examinee:
+        base, live = self._config.base, self._live
+        return Examinee(build(base, live, self._device), learned_prompts(base, live), self._seen)
 
+    def rest(self) -> None:
+        """Let go of the model in use while another one trains, for which the memory is; what it has seen is kept."""
+        self.__dict__.pop("_in_use", None)
+
+    @cached_property
     def _live(self) -> Adapter | None:
         return Adapter.load(Path(self._config.compare_with)) if self._config.compare_with else None
 

@@ -17,7 +17,7 @@ from .cache import PrefixCache
 from .cell import Cell
 from .config import FineTuneConfig
 from .continuing import starting_adapter
-from .data import TrainingImage
+from .data import TrainingImage, pixels_id
 from .decoder_update import DecoderUpdate
 from .devices import autocast
 from .encoder import split
@@ -91,7 +91,7 @@ class TrainableSam:
     def _key(self, image: TrainingImage, turn: int) -> str:
         """Return a name for the prefix of a view: it depends on pixels, base, place of the cut and precision."""
         if id(image) not in self._names:
-            self._names[id(image)] = f"{hashlib.sha256(image.image.tobytes()).hexdigest()[:24]}-{image.image.shape[0]}"
+            self._names[id(image)] = pixels_id(image)
         precision = "bf16" if torch.is_autocast_enabled(self.sam.device.type) else "f32"
         return f"{self._names[id(image)]}-{self._stem}-{precision}-{turn}"
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from segment_anything import SamPredictor
-from segment_anything.modeling import Sam
 from skimage.segmentation import find_boundaries
 
 from .data import TrainingImage, boxes_in, objects_of
 from .evaluate import answer_all
+from .examinee import Examinee
 from .prompts import Prompts, box_of, deepest_point
 
 #: Side of a picture in pixels; larger images are reduced to it.
@@ -34,15 +33,13 @@ def watched(images: Sequence[TrainingImage], most: int) -> list[TrainingImage]:
     return sorted(images, key=lambda image: (-len(objects_of(image)), image.name))[:most]
 
 
-def sights(sam: Sam, learned: Sequence[str], images: Sequence[TrainingImage]) -> list[dict[str, str]]:
+def sights(model: Examinee, images: Sequence[TrainingImage]) -> list[dict[str, str]]:
     """Return a picture of each image with what was drawn, and what the model answers to one click on each object.
 
     Parameters
     ----------
-    sam : Sam
+    model : Examinee
         The model.
-    learned : sequence of str
-        What it was trained on.
     images : sequence of TrainingImage
         See :func:`watched`.
 
@@ -51,20 +48,18 @@ def sights(sam: Sam, learned: Sequence[str], images: Sequence[TrainingImage]) ->
     list of dict
         ``name`` and ``jpeg`` (base64, at most ``SIDE`` pixels wide and high).
     """
-    predictor = SamPredictor(sam)
     found = []
     for image in images:
-        predictor.set_image(image.image)
         targets = [image.labels == key for key in objects_of(image)[:MOST_OBJECTS]]
-        answers = _clicked(predictor, targets, learned)
+        answers = _clicked(model.look(image), targets, model.learned)
         drawn = [(target, DRAWN) for target in targets] + [(mask, ANSWERED) for mask in answers]
         found.append({"name": image.name, "jpeg": _jpeg(_reduced(image.image, drawn))})
     return found
 
 
 def cases(
-    before: tuple[Sam, Sequence[str]],
-    after: tuple[Sam, Sequence[str]],
+    before: Examinee,
+    after: Examinee,
     worst: Sequence[dict[str, Any]],
     images: Sequence[TrainingImage],
 ) -> list[dict[str, Any]]:
@@ -72,8 +67,8 @@ def cases(
 
     Parameters
     ----------
-    before, after : (Sam, sequence of str)
-        A model and what it was trained on.
+    before, after : Examinee
+        Two models.
     worst : sequence of dict
         ``name``, ``object``, ``prompt`` (``click`` or ``box``), and what else is known of each.
     images : sequence of TrainingImage
@@ -85,25 +80,18 @@ def cases(
         Each with ``jpeg`` (base64): left the answer of ``before``, right that of ``after``, what was drawn in both.
     """
     of_name = {image.name: image for image in images}
-
-    @cache
-    def seen(model: int, name: str) -> SamPredictor:
-        predictor = SamPredictor((before, after)[model][0])
-        predictor.set_image(of_name[name].image)
-        return predictor
-
     found = []
     for case in worst:
         image = of_name[case["name"]]
         target = image.labels == case["object"]
         window = _around(boxes_in(target.astype(np.int32))[1], target.shape)
         halves = []
-        for model, (_, learned) in enumerate((before, after)):
-            predictor = seen(model, image.name)
+        for model in (before, after):
+            predictor = model.look(image)
             if case["prompt"] == "box":
-                mask = answer_all(predictor, [Prompts(box=box_of(target))], learned)[0]
+                mask = answer_all(predictor, [Prompts(box=box_of(target))], model.learned)[0]
             else:
-                mask = _clicked(predictor, [target], learned)[0]
+                mask = _clicked(predictor, [target], model.learned)[0]
             halves.append(_reduced(image.image[window], [(target[window], DRAWN), (mask[window], ANSWERED)]))
         gap = np.zeros((halves[0].shape[0], 4, 3), np.uint8)
         found.append({**case, "jpeg": _jpeg(np.concatenate([halves[0], gap, halves[1]], axis=1))})

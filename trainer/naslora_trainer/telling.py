@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from segment_anything.modeling import Sam
 
 from .architecture import Architecture
 from .config import FineTuneConfig
+from .examinee import Examinee
 from .gate import Gate, memory_mb
 from .sights import sights, watched
 from .splits import Split
@@ -75,18 +74,18 @@ class Telling:
         """Tell how probable each operation is, by layer."""
         self._emit({"event": "architecture", "step": step, "layers": layers})
 
-    def sights(self, step: int, sam: Sam, learned: Sequence[str], now: bool = False) -> None:
+    def sights(self, step: int, model: Examinee, now: bool = False) -> None:
         """Show how held-out images are answered, where it is time for that, or ``now``."""
         begun = time.monotonic()
         if not self._watched or not (now or (begun - self._shown) * SIGHTS_SHARE > self._showing):
             return
-        self._emit({"event": "sights", "step": step, "pictures": sights(sam, learned, self._watched)})
+        self._emit({"event": "sights", "step": step, "pictures": sights(model, self._watched)})
         self._shown = time.monotonic()
         self._showing = self._shown - begun
 
-    def comparison(self, gate: Gate, verdict: Mapping[str, Any], sam: Sam, learned: Sequence[str]) -> None:
+    def comparison(self, gate: Gate, verdict: Mapping[str, Any], model: Examinee) -> None:
         """Tell how the new model does beside the others, and show where it lost most."""
-        shown = gate.cases(sam, learned) if self._watched else []
+        shown = gate.cases(model) if self._watched else []
         self._emit({"event": "comparison", **verdict, "cases": shown})
 
     def warning(self, text: str) -> None:

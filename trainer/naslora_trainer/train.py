@@ -21,6 +21,7 @@ from .data import TrainingImage, one_object_each, some_background
 from .devices import pick_device, pick_precision
 from .distributed import World
 from .errors import UserError
+from .examinee import Examinee
 from .feed import Feed
 from .fold import consolidate
 from .gate import Gate, peak_memory_mb
@@ -140,9 +141,10 @@ class _FineTune:
             self._fold(gate)
         self._check_stop()
         self.tell.progress(self.step, "check", None)
-        after = gate.measure(self.network.sam, self.network.learns)
+        candidate = self._as_it_is()
+        after = gate.measure(candidate)
         self.tell.metric(self.step, after)
-        self._show(now=True)
+        self.tell.sights(self.step, candidate, now=True)
         tensors = self.network.tensors()
         if self.unfolded is not None:
             before = self.unfolded["dice"]
@@ -153,8 +155,8 @@ class _FineTune:
                 self.fold_report["kind"] = "branch"
                 self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
         head = self._head()
-        verdict = gate.verdict(gate.automatic(self.network.sam, head, self._one_object()))
-        self.tell.comparison(gate, verdict, self.network.sam, self.network.learns)
+        verdict = gate.verdict(gate.automatic(candidate, head, self._one_object()))
+        self.tell.comparison(gate, verdict, candidate)
         return self._adapter(tensors, head, verdict)
 
     def _head(self) -> SeedHead | None:
@@ -178,7 +180,7 @@ class _FineTune:
                 raise Cancelled
             stage = self.schedule.stage(self.step)
             if self.step == self.schedule.settle and stage == "settle":
-                self.tell.metric(self.step, gate.measure(self.network.sam, self.network.learns))
+                self.tell.metric(self.step, gate.measure(self._as_it_is()))
                 self.network.settle(self.config.prune_below)
             if self.step == self.schedule.consolidate and self.unfolded is None and self.network.to_fold():
                 self._fold(gate)
@@ -192,12 +194,13 @@ class _FineTune:
             self.tell.progress(self.step, stage, loss)
             every = self.config.validate_every
             if every and self.step % every == 0 and self.step < self.config.steps:
-                self.tell.metric(self.step, gate.measure(self.network.sam, self.network.learns))
+                self.tell.metric(self.step, gate.measure(self._as_it_is()))
             if self._checkpoint_due():
                 self._save()
             if self.step == 1:  # not before: a person waits for the first step
                 self.tell.metric(0, gate.before)
-            self._show(now=self.step == 1)
+                gate.rest()
+            self.tell.sights(self.step, self._as_it_is(), now=self.step == 1)
 
     def _checkpoint_due(self) -> bool:
         """Return whether to write a checkpoint after this step; there is one before the last check."""
@@ -249,7 +252,7 @@ class _FineTune:
 
     def _fold(self, gate: Gate) -> None:
         """Consolidate on the training images; the unfolded network stays as teacher of the recovery."""
-        dice = gate.measure(self.network.sam, self.network.learns)
+        dice = gate.measure(self._as_it_is())
         self.tell.metric(self.step, dice)
 
         def calibrate() -> None:
@@ -381,8 +384,9 @@ class _FineTune:
             self.history.record(self.step, self.network.architecture())
             self.tell.architecture(self.step, self.history.last)
 
-    def _show(self, now: bool = False) -> None:
-        self.tell.sights(self.step, self.network.sam, self.network.learns, now)
+    def _as_it_is(self) -> Examinee:
+        """Return the network to be asked, until the next step."""
+        return Examinee(self.network.sam, self.network.learns)
 
     def _check_stop(self) -> None:
         if self.should_stop():
