@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Qt
+from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFileDialog
 
 from ..batch.ledger import LEDGER
@@ -53,6 +54,10 @@ class Reviewing(QObject):
         #: An image that is opened once there is a project.
         self._waits = -1
         self._kept = True
+        #: What is left of showing a run, a part in each turn of the event loop: the first time a window needs long.
+        self._parts: Iterator[Callable[[], None]] = iter(())
+        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn.timeout.connect(self._next_part)
         self._tasks = Tasks(self, "naslora-review")
         self._pictures = PictureQueue(self, "naslora-gallery", MOST_WANTED, self._show_picture)
         self._outlines = WaitingLayer(dock.viewer, dock.canvas)
@@ -62,8 +67,8 @@ class Reviewing(QObject):
 
     @property
     def busy(self) -> bool:
-        """True while results are being read."""
-        return self._tasks.busy
+        """True while results are being read, or put into the window."""
+        return self._tasks.busy or self._turn.isActive()
 
     def ask(self) -> None:
         """Look through the last run, or the one that is shown, or else let the person choose a folder of results."""
@@ -150,6 +155,7 @@ class Reviewing(QObject):
 
     def close(self) -> None:
         """Read and make nothing any more."""
+        self._turn.stop()
         self._tasks.close()
         self._pictures.close()
         place = None if self.gallery is None else self.gallery.parent()
@@ -169,18 +175,31 @@ class Reviewing(QObject):
             self._opened = (-1, "")
         self.review, self._kept = review, True
         self._pictures.clear()
-        gallery = self._shown_gallery()
+        self._parts = iter((self._build, self._place, self._fill))
+        self._turn.start()
+
+    def _next_part(self) -> None:
+        """Do the next part of showing a run."""
+        if (part := next(self._parts, None)) is not None:
+            self._turn.start()  # first, since what is reported in a part may turn the event loop
+            part()
+
+    def _fill(self) -> None:
+        """Show the run in the gallery, and say what is wrong with it."""
+        gallery, review = self.gallery, self.review
+        assert gallery is not None and review is not None
         gallery.use(review, self._project())
         gallery.choose(self._opened[0])
         gallery.tiles.setFocus()
+        run = review.run
         if run.untold:
             table = f"{run.table.name} of this version in {run.table.parent}"
             warn(f"There is no {table}: sizes and confidence are not known.")
         if run.failed:
             tell(f"{counted(len(run.failed), 'image')} of {run.wanted.out.name} could not be segmented.")
 
-    def _shown_gallery(self) -> Gallery:
-        """Return the gallery, in the window."""
+    def _build(self) -> None:
+        """Make the gallery, where there is none."""
         from .gallery import Gallery  # here, since few open it and plots take a while to import
 
         if self.gallery is None:
@@ -190,6 +209,10 @@ class Reviewing(QObject):
             self.gallery.tiles.left.connect(lambda: canvas_widget(self._dock.viewer).setFocus())
             self.gallery.limited.connect(lambda done: self._keep() if done else None)
             self.gallery.model.picture_wanted.connect(self._want)
+
+    def _place(self) -> None:
+        """Put the gallery into the window, where the canvas then is drawn anew."""
+        assert self.gallery is not None
         place: Any = self.gallery.parent()
         if not isinstance(place, QDockWidget):  # new, or the person has closed it
             window: Any = self._dock.viewer.window._qt_window
@@ -200,7 +223,6 @@ class Reviewing(QObject):
         place.show()
         self.gallery.show()
         self.gallery.distribution.follow_theme(self.gallery.palette())
-        return self.gallery
 
     def _project(self) -> str:
         return "" if self._dock.project is None else str(self._dock.project.path)

@@ -124,9 +124,9 @@ def segment_folder(
     report = BatchReport(out)
     on_event({"event": "started", "images": len(tasks), "out": str(out)})
     if model.adapter is not None and model.adapter.guesses_background:
-        from naslora_trainer.telling import GUESSED_BACKGROUND, TELL_BACKGROUND
+        from naslora_trainer.data import TELL_BACKGROUND
 
-        on_event({"event": "warning", "message": f"{GUESSED_BACKGROUND} {TELL_BACKGROUND}"})
+        on_event({"event": "warning", "message": TELL_BACKGROUND})
     done = books.start(tasks, resume, on_event)
     for task in tasks:
         report.images += task.name in done

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.__main__ import REPORT
 from naslora_trainer.config import Preset
+from naslora_trainer.data import GUESSED_BACKGROUND, MARK_BACKGROUND
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json
 from naslora_trainer.splits import split_objects
@@ -39,6 +40,8 @@ class TrainingPlan:
         Whether they are in images of their own.
     ignored : tuple of str
         What is not learned from and why, a sentence each.
+    background : bool
+        Whether somewhere all objects are labelled, so that what is left there is background.
     """
 
     images: int
@@ -47,6 +50,7 @@ class TrainingPlan:
     held_out: int
     by_image: bool
     ignored: tuple[str, ...]
+    background: bool
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -59,6 +63,7 @@ class TrainingPlan:
             ("Learned from", f"{self.objects - self.held_out} objects"),
             ("Held out", f"{self.held_out} objects ({share} %) judge the result, {where}"),
             *(("Ignored", text) for text in self.ignored),
+            *([] if self.background else [("Background", f"{GUESSED_BACKGROUND} {MARK_BACKGROUND}.")]),
         ]
 
 
@@ -90,7 +95,7 @@ def plan_of(project: Project) -> TrainingPlan:
     counts: Counter[str] = Counter()
     objects: list[tuple[str, int]] = []
     sources: dict[Path, str] = {}
-    partly = 0
+    partly, background = 0, False
     for entry in project.images:
         source = sources.setdefault(entry.path, entry.name)
         status = project.status(entry.name)
@@ -99,6 +104,7 @@ def plan_of(project: Project) -> TrainingPlan:
             objects += [(source, key) for key in found.objects]
             counts.update(classes[info.class_id] for info in found.objects.values())
             partly += not found.complete
+            background |= found.complete or bool(found.marks.rois)
     by_image, _, held = split_objects(objects)
     ignored = []
     if empty := summary.images - summary.annotated:
@@ -107,7 +113,7 @@ def plan_of(project: Project) -> TrainingPlan:
         ignored.append(
             f"what is not outlined in {_images(partly)} not marked complete: it is never taken for background"
         )
-    return TrainingPlan(summary.annotated, len(objects), dict(counts), len(held), by_image, tuple(ignored))
+    return TrainingPlan(summary.annotated, len(objects), dict(counts), len(held), by_image, tuple(ignored), background)
 
 
 def _images(count: int) -> str:

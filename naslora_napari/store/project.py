@@ -414,7 +414,7 @@ class Project(ListedImages):
             if entry.name in contents:
                 picture = self._picture(entry)
                 found = self._read_content(entry.name, picture.shape, contents.pop(entry.name))
-                yield from training_images(entry.name, source, picture, found.accepted(), frame, self.classes)
+                yield from training_images(entry.name, source, picture, found, frame, self.classes)
 
     def _read_content(self, name: str, shape: tuple[int, int], content: bytes) -> Annotation:
         """Return the annotation in the bytes of a file; where they are damaged, that of its backup."""

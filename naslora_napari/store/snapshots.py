@@ -13,6 +13,10 @@ from naslora_trainer.regions import MOST_SEEN, Region, regions_around
 
 from .records import Annotation, ClassInfo
 
+#: Around a click on the background so much of an image's long side is taken for background; a pixel of a head's answer
+#: is a 256th.
+AROUND_CLICK = 0.01
+
 
 def training_images(
     name: str,
@@ -32,27 +36,43 @@ def training_images(
     name, source : str
         The image, and what it is a plane of (or its own name).
     picture, annotation : Picture, Annotation
-        Its pixels, of which only those parts are read, and its labels.
+        Its pixels, of which only those parts are read, and its labels; what waits for a person is left out.
     frame : int
         Side of the model's input, in pixels.
     classes : sequence of ClassInfo
         Those of the project; one alone says nothing.
     """
+    accepted = annotation.accepted()
     names = {info.id: info.name for info in classes} if len(classes) > 1 else {}
-    of = {key: names[info.class_id] for key, info in annotation.objects.items() if info.class_id in names}
+    of = {key: names[info.class_id] for key, info in accepted.objects.items() if info.class_id in names}
     order = tuple(names.values())
-    return [replace(part, classes=of, class_order=order) for part in _parts(name, source, picture, annotation, frame)]
+    prompts = [info.prompts for info in accepted.objects.values() if info.prompts is not None]
+    beside = np.array([point for of_object in prompts for point in of_object.beside]).reshape(-1, 2)
+    return [
+        replace(part, classes=of, class_order=order)
+        for part in _parts(name, source, picture, accepted, annotation.labels, beside, frame)
+    ]
 
 
-def _parts(name: str, source: str, picture: Picture, annotation: Annotation, frame: int) -> list[TrainingImage]:
-    """Return the image, or the parts of a large one."""
+def _parts(
+    name: str,
+    source: str,
+    picture: Picture,
+    annotation: Annotation,
+    everything: np.ndarray,
+    beside: np.ndarray,
+    frame: int,
+) -> list[TrainingImage]:
+    """Return the image, or the parts of a large one.
+
+    ``everything`` are its labels with those that wait for a person, ``beside`` clicks (N, 2) on the background.
+    """
     labels, marks = annotation.labels, annotation.marks
     boxes = [(float(r0), float(c0), float(r1), float(c1)) for r0, c0, r1, c1 in boxes_in(labels).values()]
     regions = regions_around(picture.shape, boxes, frame)
     if len(regions) == 1 and regions[0].side == max(picture.shape):
-        return [
-            TrainingImage(name, picture.whole(), labels, marks.complete, "" if source == name else source, marks.rois)
-        ]
+        of, nothing = "" if source == name else source, _around(beside, everything)
+        return [TrainingImage(name, picture.whole(), labels, marks.complete, of, marks.rois, nothing=nothing)]
     found = []
     for region in regions:
         pixels = picture.rgb8(region.window, MOST_SEEN)
@@ -63,9 +83,30 @@ def _parts(name: str, source: str, picture: Picture, annotation: Annotation, fra
         )
         place = f"{name} at {region.row0}, {region.col0}"
         rois = tuple(part for roi in marks.rois if (part := _within(roi, region, step, pixels.shape)))
-        seen = labels[np.ix_(rows, cols)]
-        found.append(TrainingImage(place, pixels, seen, marks.complete, source, rois, step=step))
+        seen = np.ix_(rows, cols)
+        nothing = _around((beside - (region.row0, region.col0)) / step, everything[seen])
+        found.append(
+            TrainingImage(place, pixels, labels[seen], marks.complete, source, rois, step=step, nothing=nothing)
+        )
     return found
+
+
+def _around(clicks: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+    """Return (H, W) bool: what lies around clicks on the background, (N, 2) in pixels of ``labels``.
+
+    A click on an object tells where another one ends, and none goes over the edge of an object. None: there is nothing.
+    """
+    nothing = np.zeros(labels.shape, bool)
+    radius = max(1.0, AROUND_CLICK * max(labels.shape))
+    for row, col in clicks:
+        middle = round(row), round(col)
+        if not all(0 <= place < size for place, size in zip(middle, labels.shape, strict=True)) or labels[middle]:
+            continue
+        (row0, row1), (col0, col1) = ((max(0, int(at - radius)), int(at + radius) + 1) for at in middle)
+        rows, cols = np.ogrid[row0 : min(row1, labels.shape[0]), col0 : min(col1, labels.shape[1])]
+        nothing[row0:row1, col0:col1] |= np.hypot(rows - middle[0], cols - middle[1]) <= radius
+    nothing &= labels == 0
+    return nothing if nothing.any() else None
 
 
 def _within(roi: Roi, region: Region, step: int, shape: tuple[int, ...]) -> Roi | None:

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDockWidget
 
 from naslora_napari._qt import driving
 from naslora_napari._qt.gallery import Gallery
@@ -35,6 +36,11 @@ def segmented(folder: Path) -> Path:
     return folder / "plate_segmented"
 
 
+def how_far(gallery: Gallery | None) -> tuple[bool, bool]:
+    """Return whether the gallery is in the window, and whether it shows a run."""
+    return gallery is not None and isinstance(gallery.parent(), QDockWidget), bool(gallery and gallery.model.images)
+
+
 def click(window: Window, gallery: Gallery, image: int) -> None:
     """Click on a tile and wait until its image is open."""
     place = gallery.tiles.visualRect(gallery.model.index_of(image)).center()
@@ -48,8 +54,14 @@ def test_doubtful_images_are_corrected_and_become_labels(window: Window) -> None
     dock.batching.folder, dock.batching.out = window.folder / "plate", out
     dock.batching.show_result()
     window.until(lambda: "00 (masks)" in window.viewer.layers)
+    turns: set[tuple[bool, bool]] = set()
+    beat = QTimer(dock)
+    beat.timeout.connect(lambda: turns.add(how_far(reviewing.gallery)))
+    beat.start(0)
     reviewing.open(out)
     window.until(lambda: reviewing.gallery is not None and len(reviewing.gallery.model._pictures) == 3)
+    beat.stop()
+    assert {(False, False), (True, False), (True, True)} <= turns, "the window answers between the parts"
     gallery, review, session, project = reviewing.gallery, reviewing.review, dock.session, dock.project
     assert gallery is not None and review is not None and session is not None and project is not None
     names = [review.run.names[image] for image in gallery.model.images]

@@ -11,6 +11,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from pycocotools.coco import COCO
 from skimage.measure import label
 from skimage.segmentation import find_boundaries
 
@@ -89,6 +90,31 @@ def test_nested_folders_are_mirrored_and_measured(folder: Path, tmp_path: Path) 
     (shapes,) = read(out / "sub/c.geojson")
     assert np.array_equal(shapes.draw((40, 60)).labels > 0, tifffile.imread(out / "sub/c.tif") > 0)
     assert iio.imread(out / "overlays/sub/c.png").shape == (40, 60, 3)
+
+
+def test_each_kind_of_file_is_segmented(tmp_path: Path) -> None:
+    made, out = tmp_path / "in", tmp_path / "out"
+    made.mkdir()
+    image = np.zeros((40, 60), np.uint8)
+    image[10:18, 2:10] = image[20:28, 30:42] = 200
+    deep = image.astype(np.uint16) * 257
+    rgb = np.repeat(image[..., None], 3, 2)
+    tifffile.imwrite(made / "big.tif", image, bigtiff=True)
+    tifffile.imwrite(made / "tiled.tif", rgb, tile=(16, 16), compression="lzw", photometric="rgb")
+    tifffile.imwrite(made / "deflated.tiff", deep, bigtiff=True, tile=(32, 32), compression="zlib", predictor=True)
+    iio.imwrite(made / "deep.png", deep)
+    iio.imwrite(made / "still.gif", image)
+    iio.imwrite(made / "photograph.jpg", rgb, quality=100)
+    iio.imwrite(made / "web.webp", rgb, lossless=True)
+    report = segment_folder(made, out, extras=("coco", "geojson"))
+    assert not report.failed and (report.images, report.objects) == (7, 14)
+    for path in made.iterdir():
+        assert np.array_equal(tifffile.imread(out / f"{path.stem}.tif") > 0, image > 128), path.name
+    coco = COCO(str(out / "coco.json"))
+    for one in coco.anns.values():
+        mask = coco.annToMask(one)
+        assert mask.sum() == one["area"] in (64, 96) and np.array_equal(mask & (image > 128), mask)
+    assert sorted(one["file_name"] for one in coco.imgs.values()) == sorted(path.name for path in made.iterdir())
 
 
 @pytest.mark.parametrize("stop_after", range(5))

@@ -48,6 +48,17 @@ def test_a_plan_tells_what_a_training_does(project: Project, images: int) -> Non
     assert f"in {partly} not marked complete" in plan.ignored[1]
 
 
+def test_a_plan_says_that_no_background_is_known(project: Project) -> None:
+    first, second = (image.name for image in project.images[:2])
+    draw(project, first, 3)
+    (text,) = (text for title, text in plan_of(project).rows if title == "Background")
+    assert "No labelled image is marked as complete" in text and text.endswith("in which all objects are labelled.")
+    project.set_complete(second, True)  # where nothing is labelled nothing is learned
+    assert not plan_of(project).background
+    project.mark(first, rois=[(0, 0, 50, 50)])
+    assert plan_of(project).background and "Background" not in dict(plan_of(project).rows)
+
+
 def test_too_little_is_said(project: Project) -> None:
     draw(project, project.images[0].name, 1)
     with pytest.raises(UserError, match="only 1"):

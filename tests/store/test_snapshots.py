@@ -14,6 +14,7 @@ from naslora_napari.store.edits import with_class
 from naslora_napari.store.snapshots import _within
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import boxes_in, read_snapshot
+from naslora_trainer.prompts import Prompts, Stroke
 from naslora_trainer.regions import WHOLE_UP_TO, Region, regions_around
 
 SIDE = 2000
@@ -96,6 +97,45 @@ def test_regions_of_interest_of_parts_cover_the_same_pixels(tmp_path: Path) -> N
         inside = np.zeros(labels.shape, bool)
         inside[roi[0] : roi[2], roi[1] : roi[3]] = True
         assert np.array_equal(image.known, inside[row0 : row0 + 256, col0 : col0 + 256])
+
+
+def test_clicks_on_the_background_say_that_nothing_is_there(tmp_path: Path) -> None:
+    """But not on the object itself, on another one, or on one that waits for a person; nor those of one that waits."""
+    tifffile.imwrite(tmp_path / "small.tif", np.zeros((200, 300), np.uint8))
+    project = Project.create(tmp_path / "small", [tmp_path / "small.tif"])
+    masks = np.zeros((3, 200, 300), bool)
+    for mask, col in zip(masks, (10, 60, 110), strict=True):
+        mask[20:40, col : col + 20] = True
+    clicks = Prompts(
+        ((30.0, 20.0), (30.0, 32.0), (30.0, 70.0), (30.0, 120.0), (150.0, 20.0), (900.0, -5.0)), (1, *[0] * 5)
+    )
+    along = Prompts(
+        ((30.0, 70.0),), (1,), strokes=(Stroke(((190.0, 200.0), (190.0, 240.0)), 0), Stroke(((0.0, 0.0),), 1))
+    )
+    project.add_object("small", masks[0], ObjectInfo(prompts=clicks))
+    project.add_object("small", masks[1], ObjectInfo(prompts=along))
+    project.add_object("small", masks[2], ObjectInfo(source="automatic", prompts=Prompts(((100.0, 100.0),), (0,))))
+    (image,) = read_snapshot(project.new_run(FineTuneConfig(steps=9)) / "data.h5")
+    assert image.nothing is not None and not image.nothing[masks.any(axis=0)].any()
+    rows, cols = np.nonzero(image.nothing)
+    told = np.array([(30, 32), (150, 20), *((190, col) for col in range(200, 241, 10))])
+    away = np.hypot(rows[:, None] - told[:, 0], cols[:, None] - told[:, 1])
+    assert (away.min(axis=1) <= 3).all() and (away.min(axis=0) == 0).all()
+    assert image.nothing[30, 30:36].all() and not image.nothing[30, 29]  # cut off at the edge of the object
+
+
+def test_clicks_on_the_background_of_a_large_image_are_in_its_parts(tmp_path: Path) -> None:
+    project, labels = large_project(tmp_path)
+    fifth = np.zeros_like(labels, bool)
+    fifth[100:120, 100:120] = True
+    project.add_object("large", fifth, ObjectInfo(prompts=Prompts(((110.0, 110.0), (140.0, 150.0)), (1, 0))))
+    for image in project.snapshot(256):
+        place = np.array([int(number) for number in image.name.split(" at ")[1].split(", ")])
+        if (place == 0).all():
+            assert image.nothing is not None
+            assert np.argwhere(image.nothing).mean(axis=0) == pytest.approx([140, 150])
+        else:
+            assert image.nothing is None
 
 
 @settings(max_examples=100, deadline=None)

@@ -118,6 +118,7 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
             {1: "Zelle", 7: "Kern ä"} if i else {},
             ("Zelle", "ohne", "Kern ä") if i else (),
             1 + i,
+            np.eye(9, 5 + i, 2, dtype=bool) if i else None,
         )
         for i in range(3)
     ]
@@ -126,6 +127,8 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
         assert (found.name, found.complete, found.source) == (image.name, image.complete, image.source)
         assert found.rois == image.rois and found.classes == image.classes and found.step == image.step
         assert found.class_order == image.class_order
+        assert (found.nothing is None) == (image.nothing is None)
+        assert image.nothing is None or np.array_equal(found.nothing, image.nothing)
         assert np.array_equal(found.image, image.image) and np.array_equal(found.labels, image.labels)
     with h5py.File(tmp_path / "data.h5", "a") as file:  # as version 1 was
         file.attrs["version"] = 1

@@ -84,8 +84,9 @@ def test_what_is_no_object_is_still_known_where_objects_were_held_out() -> None:
     split = split_images(images)
     for image, whole in zip(split.train, images, strict=True):
         held_out = (labels > 0) & (image.labels == 0)
-        assert held_out.any() and not image.complete and not (image.known & held_out).any()
-        assert ((image.known & (labels == 0)) == (whole.known & (labels == 0))).all()
+        empty = image.known if image.nothing is None else image.known | image.nothing
+        assert held_out.any() and not image.complete and not (empty & held_out).any()
+        assert ((empty & (labels == 0)) == (whole.known & (labels == 0))).all()
     assert [some_background([image]) for image in split.train] == [True, True, False]
     assert not some_background(split.validation)
 

@@ -77,6 +77,13 @@ def test_an_unlabelled_pixel_counts_only_where_all_is_labelled() -> None:
     assert region.counts.sum() == sparse.counts.sum() + 30 * 40
 
 
+def test_where_a_person_said_that_nothing_is_counts() -> None:
+    nothing = np.zeros((256, 256), bool)
+    nothing[200:205, 210:215] = True
+    sparse, told = seed_targets(disk(), 0, 256), seed_targets(disk(nothing=nothing), 0, 256)
+    assert np.array_equal(told.counts, sparse.counts | nothing) and np.array_equal(told.maps, sparse.maps)
+
+
 def test_pixels_beyond_the_image_never_count() -> None:
     image = an_image(np.ones((128, 64), np.int32), True)
     counts = seed_targets(image, 0, 256).counts

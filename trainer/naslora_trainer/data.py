@@ -17,8 +17,8 @@ from .decode import MAX_PIXELS
 from .files import saving
 
 SCHEMA = "naslora-snapshot"
-#: 2 has sources, 3 regions of interest, 4 classes; older ones are read.
-VERSION = 4
+#: 2 has sources, 3 regions of interest, 4 classes, 5 places where nothing is; older ones are read.
+VERSION = 5
 Roi = tuple[int, int, int, int]
 #: An image has at most so many regions of interest.
 MOST_ROIS = 10_000
@@ -28,6 +28,10 @@ MOST_STEP = 1000
 LONGEST_CLASS, MOST_CLASS_BYTES = 200, 2**20
 #: From so many images on, what they have in common is no chance.
 SEVERAL = 4
+#: What is to be known of a model that sees background only at the edges of objects, and the way out, before and after.
+GUESSED_BACKGROUND = "No labelled image is marked as complete, so that the model may see objects where there are none."
+MARK_BACKGROUND = "Mark an image as complete, or draw an area in which all objects are labelled"
+TELL_BACKGROUND = f"{GUESSED_BACKGROUND} {MARK_BACKGROUND}, and fine-tune again."
 #: Pixels are counted in parts of so many, which fit into a processor's cache.
 _PART = 2**20
 
@@ -57,9 +61,9 @@ class TrainingImage:
         Names of classes in the person's order, also of such as no object here has.
     step : int
         Of what it is a part of, every so many rows and columns are here: 1, all of them, but for a large part.
-    background : ndarray, optional
-        ``(H, W)`` bool: what else is known to be no object, of an image some of whose objects were taken out. It is not
-        written to a snapshot.
+    nothing : ndarray or None
+        ``(H, W)`` bool: where else there is no object, by a person's clicks beside others, or because objects around it
+        were taken out; None: nowhere.
     """
 
     name: str
@@ -71,7 +75,7 @@ class TrainingImage:
     classes: Mapping[int, str] = field(default_factory=dict)
     class_order: tuple[str, ...] = ()
     step: int = 1
-    background: np.ndarray | None = None
+    nothing: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
@@ -82,6 +86,8 @@ class TrainingImage:
             raise ValueError(f"the regions of interest of {self.name} are not inside its image")
         if not 1 <= self.step <= MOST_STEP:
             raise ValueError(f"{self.name} is reduced by {self.step}")
+        if self.nothing is not None and (self.nothing.shape != self.labels.shape or self.nothing.dtype != np.bool_):
+            raise ValueError(f"where nothing is in {self.name} is not bool of the size of its image")
 
     @property
     def side(self) -> int:
@@ -94,7 +100,7 @@ class TrainingImage:
         known = np.full(self.labels.shape, self.complete)
         for row0, col0, row1, col1 in self.rois:
             known[row0:row1, col0:col1] = True
-        return known if self.background is None else known | self.background
+        return known
 
 
 def pixels_id(image: TrainingImage) -> str:
@@ -155,8 +161,16 @@ def objects_of(image: TrainingImage) -> list[int]:
 
 
 def some_background(images: Sequence[TrainingImage]) -> bool:
-    """Return whether somewhere in the images every object is labelled, so that what is left there is background."""
-    return any(image.complete or image.rois or image.background is not None for image in images)
+    """Return whether in some image it is known of much where no object is.
+
+    That is so where every object is labelled, and where what is said to be nothing is as large as the labelled objects.
+    """
+    return any(
+        image.complete
+        or image.rois
+        or (image.nothing is not None and np.count_nonzero(image.nothing) >= np.count_nonzero(image.labels))
+        for image in images
+    )
 
 
 def one_object_each(images: Sequence[TrainingImage]) -> bool:
@@ -190,6 +204,8 @@ def _write_image(group: h5py.Group, image: TrainingImage) -> None:
     group.create_dataset("image", data=image.image, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("labels", data=image.labels, compression="gzip", compression_opts=1, fletcher32=True)
     group.create_dataset("rois", data=np.array(image.rois, "<i4").reshape(-1, 4))
+    if image.nothing is not None:
+        group.create_dataset("nothing", data=image.nothing.astype(np.uint8), compression="gzip", fletcher32=True)
     if image.classes:
         used = sorted(set(image.classes.values()))
         names = list(dict.fromkeys((*image.class_order, *used)))
@@ -230,7 +246,8 @@ def _read_image(group: h5py.Group) -> TrainingImage:
     name, complete = hdf5.text(group, "name"), hdf5.flag(group, "complete")
     step = hdf5.whole(group, "step") if "step" in group.attrs else 1
     classes, order = _read_classes(group, labels.size)
-    return TrainingImage(name, pixels[()], labels, complete, source, rois, classes, order, step)
+    nothing = hdf5.dataset(group, "nothing", np.dtype(np.uint8), labels.shape)[()] > 0 if "nothing" in group else None
+    return TrainingImage(name, pixels[()], labels, complete, source, rois, classes, order, step, nothing)
 
 
 def _read_classes(group: h5py.Group, most: int) -> tuple[dict[int, str], tuple[str, ...]]:

@@ -95,6 +95,12 @@ class Prompts:
         around = self.box is not None or bool(self.outline)
         return not around and 1 not in self.labels and not any(stroke.label for stroke in self.strokes)
 
+    @property
+    def beside(self) -> tuple[Point, ...]:
+        """Clicks on the background, and points of the strokes along it."""
+        clicks = self.as_clicks()
+        return tuple(point for point, label in zip(clicks.points, clicks.labels, strict=True) if not label)
+
     def continues(self, earlier: Prompts) -> bool:
         """True when these are the prompts ``earlier``, which point at an object, with clicks or strokes added."""
         clicks = len(earlier.points)

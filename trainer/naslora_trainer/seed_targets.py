@@ -40,11 +40,13 @@ def seed_targets(image: TrainingImage, turn: int, side: int, classes: Sequence[s
 
     ``classes`` are the names of those that are told apart, in the order of their numbers.
 
-    An unlabelled pixel is background where every object is labelled, and in a thin ring around labelled objects: it
-    tells the head where an object ends. Elsewhere it may be an object that nobody has labelled yet, and does not count.
+    An unlabelled pixel is background where every object is labelled, where a person has said that nothing is, and in a
+    thin ring around labelled objects: it tells the head where an object ends. Elsewhere it may be an object that nobody
+    has labelled yet, and does not count.
     """
     labels = framed(image.labels, turn, side)
-    known = framed(image.known.astype(np.int32), turn, side) == 1
+    empty = image.known if image.nothing is None else image.known | image.nothing
+    known = framed(empty.astype(np.int32), turn, side) == 1
     objects = np.maximum(labels, 0)
     ring = ndimage.binary_dilation(objects > 0, iterations=RING)
     middle, edge = distances(objects)

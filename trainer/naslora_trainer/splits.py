@@ -131,5 +131,7 @@ def _only(images: Sequence[TrainingImage], keys: list[Key]) -> tuple[TrainingIma
 
 def _with_background(image: TrainingImage, whole: TrainingImage) -> TrainingImage:
     """Return an image some of whose objects were taken out, which knows what the whole one does: where no object is."""
-    background = whole.known & (whole.labels == 0) & ~image.known
-    return replace(image, background=background) if background.any() else image
+    nothing = whole.known & (whole.labels == 0) & ~image.known
+    if not nothing.any():
+        return image
+    return replace(image, nothing=nothing if image.nothing is None else nothing | image.nothing)

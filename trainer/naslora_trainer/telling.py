@@ -16,9 +16,6 @@ from .splits import Split
 Event = dict[str, Any]
 #: Held-out images are shown as often as this share of the time allows, besides the beginning and the end.
 SIGHTS_SHARE = 0.05
-#: What is to be known of a model that saw background only at the edges of objects, and the way out.
-GUESSED_BACKGROUND = "No labelled image is marked as complete, so that the model may see objects where there are none."
-TELL_BACKGROUND = "Mark an image as complete, or draw an area in which all objects are labelled, and fine-tune again."
 
 
 class Telling:

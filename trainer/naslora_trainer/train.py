@@ -17,7 +17,7 @@ from .architecture import ArchitectureHistory
 from .checkpoint import job_digest, load_checkpoint, save_checkpoint
 from .config import FineTuneConfig
 from .continuing import compose
-from .data import TrainingImage, one_object_each, some_background
+from .data import TELL_BACKGROUND, TrainingImage, one_object_each, some_background
 from .devices import pick_device, pick_precision
 from .distributed import World
 from .errors import UserError
@@ -31,7 +31,7 @@ from .seed_head import SeedHead, tensors_of
 from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
-from .telling import GUESSED_BACKGROUND, TELL_BACKGROUND, Event, Telling
+from .telling import Event, Telling
 
 #: So many skipped steps in a row (a loss that is not finite) end the training.
 MOST_SKIPPED = 10
@@ -169,7 +169,7 @@ class _FineTune:
         if head is None:
             self.tell.warning("The part that finds objects by itself could not be trained: its loss was not finite.")
         elif not some_background(images):
-            self.tell.warning(f"{GUESSED_BACKGROUND} {TELL_BACKGROUND}")
+            self.tell.warning(TELL_BACKGROUND)
         return head
 
     def _train(self, gate: Gate) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import shapely
 from scipy.spatial import KDTree
+from shapely.geometry.polygon import orient
 
 from .neutral import MOST_DRAWN, Size
 
@@ -111,6 +112,7 @@ def outlines(mask: np.ndarray, offset: tuple[int, int] = (0, 0)) -> list[list[np
     """Return the outline of a mask: for each piece its outer ring and its holes, ``(n, 2)`` int64 with x and y.
 
     Pieces that touch at a corner only are pieces of their own. Rings are not closed: the last corner is not the first.
+    Outer rings have a positive area by the shoelace formula, holes a negative one, as GeoJSON (RFC 7946) wants it.
     """
     padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
     padded[:, 1:-1] = mask
@@ -120,9 +122,10 @@ def outlines(mask: np.ndarray, offset: tuple[int, int] = (0, 0)) -> list[list[np
     whole = shapely.union_all(shapely.box(starts, rows, ends, rows + 1))
     moved = np.array([offset[1], offset[0]])
     return [
-        [_corners(ring) + moved for ring in (piece.exterior, *piece.interiors)]
+        [_corners(ring) + moved for ring in (turned.exterior, *turned.interiors)]
         for piece in shapely.get_parts(whole)
         if isinstance(piece, shapely.Polygon)
+        for turned in (orient(piece),)
     ]
 
 

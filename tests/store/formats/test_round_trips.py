@@ -95,6 +95,20 @@ def test_geojson_is_read_by_shapely(full: Project, tmp_path: Path) -> None:
             assert shape.is_valid and shape.area == mask.sum() and feature["properties"]["name"] == str(key)
             rows, cols = np.mgrid[: mask.shape[0], : mask.shape[1]]
             assert np.array_equal(shapely.contains_xy(shape, cols + 0.5, rows + 0.5), mask)
+            check_feature(feature)
+
+
+def check_feature(feature: dict[str, Any]) -> None:
+    """Check an object by RFC 7946, and by what QuPath reads of it."""
+    assert feature["type"] == "Feature" and feature["properties"]["objectType"] == "annotation"
+    classification = feature["properties"]["classification"]
+    assert classification.keys() == {"name", "color"} and classification["name"]
+    assert len(classification["color"]) == 3 and all(0 <= value <= 255 for value in classification["color"])
+    kind, coordinates = feature["geometry"]["type"], feature["geometry"]["coordinates"]
+    for polygon in {"Polygon": [coordinates], "MultiPolygon": coordinates}[kind]:
+        for number, ring in enumerate(polygon):
+            assert len(ring) >= 4 and ring[0] == ring[-1] and all(len(corner) == 2 for corner in ring)
+            assert shapely.LinearRing(ring).is_ccw == (number == 0), "the area is on the left of its outline"
 
 
 def test_regions_are_read_by_roifile(full: Project, tmp_path: Path) -> None:
