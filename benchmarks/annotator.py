@@ -9,7 +9,7 @@ each object, which takes the person's time, too. What counts is the least time i
 Persons:
 
 - ``base``: keeps the base model; the images come in random order.
-- ``finetune``: the same order; after 4, 8, 16, ... labelled images, while half of the folder is left, "Fine-tune on my
+- ``finetune``: the same order; after 4, 8, 16, ... labelled images (or from ``--first`` on), while half of the folder is left, "Fine-tune on my
   labels" runs with the quick preset on the person's own labels, from the base model. The person goes on with the old
   model meanwhile: the training takes the seconds of processor time that it took here in one thread. The new one is used
   from the next image on, if the gate found it better than the one in use.
@@ -53,7 +53,8 @@ SEEDS = (0, 1, 2)
 #: Images that a folder has at most, and the largest side of one in pixels: in larger ones nobody works on the whole.
 IMAGES = 24
 LARGEST = {"nuclei": 400, "lesions": 1024, "leaf": 1024, "vessels": 1024}
-#: After so many labelled images the first fine-tune starts, and the next when there are so many times as many.
+#: After so many labelled images the first fine-tune starts, if not told otherwise, and the next when there are so many
+#: times as many.
 FIRST, FACTOR = 4, 2
 
 
@@ -64,32 +65,34 @@ def main() -> None:
     parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=PERSONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--images", type=int, default=IMAGES, help="images of a folder, at most")
+    parser.add_argument("--first", type=int, default=FIRST, help="labelled images before the first fine-tune")
     parser.add_argument("--only", nargs=3, metavar=("TARGET", "PERSON", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         target, who, seed = options.only
-        one(options.data, options.results, target, who, int(seed), options.images)
+        one(options.data, options.results, target, who, int(seed), options.images, options.first)
         return
-    keep_settings(options.results, settings(options.images))
+    keep_settings(options.results, settings(options.images, options.first))
     wanted = list(itertools.product(options.seeds, options.targets, options.persons))
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
-    call += ["--images", str(options.images), "--only"]
+    call += ["--images", str(options.images), "--first", str(options.first), "--only"]
     commands = {file_of(options.results, t, who, s): [*call, t, who, str(s)] for s, t, who in wanted}
     if not run_parts(commands):
         sys.exit(1)
     runs = [read_json(path) for path in commands]
-    document = {"machine": machine(), "settings": settings(options.images), **summarise(runs), "runs": runs}
+    measured_with = settings(options.images, options.first)
+    document = {"machine": machine(), "settings": measured_with, **summarise(runs), "runs": runs}
     print(json.dumps(document, indent=1) if options.json else table(document))
 
 
-def settings(images: int) -> dict[str, Any]:
+def settings(images: int, first: int) -> dict[str, Any]:
     """Return all that the results depend on beside the code."""
     names = ("CLICK", "ACCEPT", "DELETE", "OPEN", "STROKE", "SPEED", "SCREEN", "GOAL", "CLICKS")
     return {
         "seconds": {name.lower(): getattr(person, name) for name in names},
         "images": images,
         "largest": LARGEST,
-        "first_training": [FIRST, FACTOR],
+        "first_training": [first, FACTOR],
         "preset": "quick",
     }
 
@@ -99,10 +102,10 @@ def file_of(results: Path, target: str, who: str, seed: int) -> Path:
     return results / f"{target}-{who}-{seed}.json"
 
 
-def one(data: Path, results: Path, target: str, who: str, seed: int, count: int) -> None:
+def one(data: Path, results: Path, target: str, who: str, seed: int, count: int, first: int) -> None:
     """Let one person label one folder and keep how long it took."""
     images = folder_of(data, target, seed, count)
-    simulated = Simulation(images, results, target, who, seed)
+    simulated = Simulation(images, results, target, who, seed, first)
     started = time.monotonic()
     simulated.run()
     write_json(
@@ -142,6 +145,8 @@ class Simulation:
         See the module.
     seed : int
         Of the trainings.
+    first : int
+        So many images are labelled before the first fine-tune.
     best : float
         The least user seconds to the goal that were found so far.
     labelled_at_best : int
@@ -155,6 +160,7 @@ class Simulation:
     target: str
     who: str
     seed: int
+    first: int = FIRST
     best: float = float("inf")
     labelled_at_best: int = 0
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -182,7 +188,7 @@ class Simulation:
                 self._train()
 
     def _worth_training(self) -> bool:
-        enough = len(self.done) >= FIRST * FACTOR ** len(self.trainings)
+        enough = len(self.done) >= self.first * FACTOR ** len(self.trainings)
         return enough and self.coming is None and len(self.done) <= len(self.images) / 2
 
     def _swap(self) -> None:
