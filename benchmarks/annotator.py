@@ -9,10 +9,10 @@ each object, which takes the person's time, too. What counts is the least time i
 Persons:
 
 - ``base``: keeps the base model; the images come in random order.
-- ``finetune``: the same order; after 4, 8, 16, ... labelled images (or from ``--first`` on), while half of the folder is
-  left, "Fine-tune on my labels" runs with the quick preset on the person's own labels, from the base model. The person
-  goes on with the old model meanwhile: the training takes the seconds of processor time that it took here in one thread.
-  The new one is used from the next image on, if the gate found it better than the one in use.
+- ``finetune``: the same order; after 4, 8, 16, ... labelled images (or from ``--first`` on), while half of the folder
+  is left, "Fine-tune on my labels" runs with the quick preset on the person's own labels, from the base model. The
+  person goes on with the old model meanwhile: the training takes the seconds of processor time that it took here in one
+  thread. The new one is used from the next image on, if the gate found it better than the one in use.
 - ``unchecked``: as ``finetune``, but each new model is used, whatever the gate says of it.
 - ``ranked``: as ``finetune``, but the next image is the one that the model in use suggests. The first one is the same.
 
