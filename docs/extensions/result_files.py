@@ -54,7 +54,7 @@ def filled(document: Mapping[str, Any], template: str, under: str = "") -> str:
 def origin(name: str, document: Mapping[str, Any]) -> str:
     """Return on which machine, when and with which seeds a result was measured, in Markdown.
 
-    A file with ``taken_over`` holds figures that a page had before it was filled from files; of some the load is unknown.
+    A file with ``taken_over`` holds figures that a page had before it was filled from files; their load is unknown.
 
     Raises
     ------
