@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from enum import StrEnum
 from pathlib import Path
@@ -77,7 +78,8 @@ def finetune(
     )
     if prepare is not None:
         run_dir = opened.new_run(config, prepare)
-        text = f"{run_dir}: bash run.sh trains there; bring it home with: naslora adopt {opened.path} {run_dir}"
+        home = shlex.join(["naslora", "adopt", str(opened.path), str(run_dir)])
+        text = f"{run_dir}: bash run.sh trains there; bring it home with: {home}"
         return show({"run": str(run_dir)}, as_json, text)
     run_dir = _interrupted(opened) if resume else opened.new_run(config)
     job = training_job(run_dir, dask, threads=cores())

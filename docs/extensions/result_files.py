@@ -54,6 +54,8 @@ def filled(document: Mapping[str, Any], template: str, under: str = "") -> str:
 def origin(name: str, document: Mapping[str, Any]) -> str:
     """Return on which machine, when and with which seeds a result was measured, in Markdown.
 
+    A file with ``taken_over`` holds figures that a page had before it was filled from files; their load is unknown.
+
     Raises
     ------
     KeyError
@@ -62,11 +64,13 @@ def origin(name: str, document: Mapping[str, Any]) -> str:
     machine = document["machine"]
     date = str(document.get("date") or machine["date"])[:10]
     cores = f"{machine['cores']} core" + "s" * (machine["cores"] != 1)
-    said = [machine["cpu"], cores, f"load {machine['load']:.1f}", f"Python {machine['python']}"]
+    load = "load not noted" if "taken_over" in document else f"load {machine['load']:.1f}"
+    said = [machine["cpu"], cores, load, f"Python {machine['python']}"]
     said += [f"torch {machine['torch']}"] if "torch" in machine else []
     seeds = sorted({*_found(document, "seed")})
     said += [date, *([f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else [])]
-    return f"`benchmarks/results/{name}.json`: {', '.join(said)}"
+    taken = "; taken over from this page, the file of the run was not kept" if "taken_over" in document else ""
+    return f"`benchmarks/results/{name}.json`: {', '.join(said)}{taken}"
 
 
 def without_file(lines: Sequence[str]) -> str:

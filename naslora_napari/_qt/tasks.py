@@ -62,6 +62,7 @@ class Tasks(QObject):
             return
 
         def told() -> Any:
+            self._pending += 1
             if not self._closed:
                 self._started.emit(doing)
             return work()
@@ -75,8 +76,9 @@ class Tasks(QObject):
         self._worker.close()
 
     def _hand_over(self, then: Callable, failed: Callable, result: Any, error: BaseException | None) -> None:
-        if not self._closed:
-            self._pending += 1
+        if self._closed:
+            self._pending -= 1
+        else:
             self._finished.emit(then if error is None else failed, result if error is None else error, None)
 
     def _begin(self, doing: str) -> None:

@@ -89,17 +89,14 @@ class LatestWorker:
                 job = next((job for job in self._jobs if not job.idle), self._jobs[0])
                 self._jobs.remove(job)
                 self._running = True
-            try:
-                self._run_one(job)
-            finally:
-                with self._wake:
-                    self._running = False
+            result, error = self._run_one(job)
+            with self._wake:
+                self._running = False  # before it is told, so that who is told does not find it busy
+            job.done(result, error)
 
     @staticmethod
-    def _run_one(job: _Job) -> None:
+    def _run_one(job: _Job) -> tuple[Any, BaseException | None]:
         try:
-            result = job.work()
+            return job.work(), None
         except BaseException as error:  # whatever happened is told to the one who asked
-            job.done(None, error)
-        else:
-            job.done(result, None)
+            return None, error

@@ -21,7 +21,7 @@ _TEXT = """\
 #SBATCH --cpus-per-task=8
 #SBATCH --mem=24G
 #SBATCH --time=08:00:00
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:TERM@120
 #SBATCH --output=log.txt
 set -eu
 
@@ -36,6 +36,7 @@ if ! "$python" -P -c "import naslora_trainer" 2>/dev/null; then
     "$python" -m pip install "${NASLORA:-naslora-napari==@VERSION@}"
 fi
 rm -f stop
+# In the place of this shell, which is what SLURM's signal goes to.
 exec "$python" -P -u -m naslora_trainer --detached .
 """
 

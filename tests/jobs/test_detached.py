@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -225,7 +226,9 @@ def train_with_script(run: Path, spool: Path) -> None:
 def test_a_folder_is_prepared_for_another_machine(project: Project, tmp_path: Path) -> None:
     away = tmp_path / "another machine" / "my run"
     command = ["finetune", str(project.path), "--prepare", str(away), "--method", "decoder-only", "--steps", "5"]
-    assert CliRunner().invoke(app, command).exit_code == 0
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0
+    assert shlex.split(done.stdout.partition("with: ")[2]) == ["naslora", "adopt", str(project.path), str(away)]
     assert {"run.sh", "job.json", "data.h5"} == {path.name for path in away.iterdir()} and not project.runs()
     assert CliRunner().invoke(app, command).exit_code == 1  # not over what is there
     assert CliRunner().invoke(app, ["adopt", str(project.path), str(away)]).exit_code == 1

@@ -52,3 +52,16 @@ def test_closing_drops_what_waits() -> None:
     assert worker.close() and done == ["running"]
     with pytest.raises(RuntimeError, match="closed"):
         worker.submit(lambda: None, lambda *_: None)
+
+
+def test_who_is_told_of_the_last_result_finds_the_worker_idle() -> None:
+    """Else the dock says that it is loading the model until something else happens."""
+    worker, ended, busy = LatestWorker(), threading.Event(), []
+
+    def told(result: Any, error: BaseException | None) -> None:
+        busy.append(worker.busy)
+        ended.set()
+
+    worker.submit(lambda: None, told)
+    assert ended.wait(5) and worker.close()
+    assert busy == [False]
