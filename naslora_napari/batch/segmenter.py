@@ -16,13 +16,12 @@ from naslora_trainer.adapter import Adapter
 from naslora_trainer.data import boxes_in
 from naslora_trainer.devices import autocast, pick_device, pick_precision
 from naslora_trainer.evaluate import decode_all
-from naslora_trainer.frames import frame_shape
 from naslora_trainer.instances import FOREGROUND, Instances, classes_of, find_instances, pieces, spread
 from naslora_trainer.mask_prompt import CERTAIN, LOW_RES
 from naslora_trainer.models import build, learned_prompts
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.prompts import Prompts
-from naslora_trainer.seed_head import MAPS, SeedHead, head_of, probabilities
+from naslora_trainer.seed_head import MAPS, SeedHead, head_of, maps_of
 
 from .ahead import grouped
 from .automask import segment_image
@@ -195,15 +194,9 @@ class Segmenter:
         with autocast(self.sam.device.type, self.precision):
             features = self.sam.image_encoder(pictures)
         features = features.float()
-        maps = probabilities(head(features, pictures)).cpu().numpy()
-        found = []
-        for number, rgb in enumerate(images):
-            shape = (rgb.shape[0], rgb.shape[1])
-            height, width = frame_shape(shape, self.sam.image_encoder.img_size)
-            input_size = (resized[number].shape[0], resized[number].shape[1])
-            own = np.ascontiguousarray(maps[number, :, :height, :width])
-            found.append(_Seen(features[number : number + 1], own, shape, input_size))
-        return found
+        shapes, sizes = ([(rgb.shape[0], rgb.shape[1]) for rgb in some] for some in (images, resized))
+        each = zip(features.split(1), maps_of(head, features, pictures, shapes), shapes, sizes, strict=True)
+        return [_Seen(*of_image) for of_image in each]
 
     @torch.no_grad()
     def _one(self, maps: np.ndarray, shape: tuple[int, int], quick: bool) -> AutoMasks:

@@ -161,19 +161,16 @@ def _of_found(look: Look, head: SeedHead) -> Doubt:
 
 
 def _maps(look: Look, head: SeedHead) -> np.ndarray:
-    """Return the maps (3, h, w) of a head, 0 to 1, without what is beyond the image."""
+    """Return what a head says of the image (see :func:`naslora_trainer.seed_head.maps_of`)."""
     import torch
 
-    from naslora_trainer.seed_head import MAPS
+    from naslora_trainer.seed_head import maps_of
 
     predictor = look.predictor
     assert look.rgb is not None
     pixels = torch.as_tensor(predictor.transform.apply_image(look.rgb), device=predictor.device)
-    with torch.no_grad():
-        seen = predictor.model.preprocess(pixels.permute(2, 0, 1).contiguous()[None])
-        logits: Tensor = head(predictor.features, seen)[0, :MAPS]
-    height, width = _inside(look, logits)
-    return logits[:, :height, :width].sigmoid().cpu().numpy().astype(float)
+    seen = predictor.model.preprocess(pixels.permute(2, 0, 1).contiguous()[None])
+    return maps_of(head, predictor.features, seen, [predictor.original_size])[0].astype(float)
 
 
 def _entropy(probability: np.ndarray) -> np.ndarray:

@@ -111,7 +111,7 @@ def plan_of(project: Project) -> TrainingPlan:
         ignored.append(f"{_images(empty)} {'has' if empty == 1 else 'have'} no objects yet")
     if partly:
         ignored.append(
-            f"what is not outlined in {_images(partly)} not marked complete: it is never taken for background"
+            f"what is not outlined in {_images(partly)} not marked complete: background is only where you clicked so"
         )
     return TrainingPlan(summary.annotated, len(objects), dict(counts), len(held), by_image, tuple(ignored), background)
 

@@ -71,7 +71,7 @@ def _parts(
     boxes = [(float(r0), float(c0), float(r1), float(c1)) for r0, c0, r1, c1 in boxes_in(labels).values()]
     regions = regions_around(picture.shape, boxes, frame)
     if len(regions) == 1 and regions[0].side == max(picture.shape):
-        of, nothing = "" if source == name else source, _around(beside, everything)
+        of, nothing = "" if source == name else source, around_clicks(beside, everything)
         return [TrainingImage(name, picture.whole(), labels, marks.complete, of, marks.rois, nothing=nothing)]
     found = []
     for region in regions:
@@ -84,14 +84,14 @@ def _parts(
         place = f"{name} at {region.row0}, {region.col0}"
         rois = tuple(part for roi in marks.rois if (part := _within(roi, region, step, pixels.shape)))
         seen = np.ix_(rows, cols)
-        nothing = _around((beside - (region.row0, region.col0)) / step, everything[seen])
+        nothing = around_clicks((beside - (region.row0, region.col0)) / step, everything[seen])
         found.append(
             TrainingImage(place, pixels, labels[seen], marks.complete, source, rois, step=step, nothing=nothing)
         )
     return found
 
 
-def _around(clicks: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+def around_clicks(clicks: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
     """Return (H, W) bool: what lies around clicks on the background, (N, 2) in pixels of ``labels``.
 
     A click on an object tells where another one ends, and none goes over the edge of an object. None: there is nothing.

@@ -9,10 +9,10 @@ import torch
 
 from .data import TrainingImage
 from .examinee import Examinee
-from .frames import frame_shape, framed, input_of
+from .frames import framed, input_of
 from .instances import instances_of
 from .matching import Matches, match
-from .seed_head import MAPS, SeedHead
+from .seed_head import SeedHead, maps_of
 
 
 @torch.no_grad()
@@ -43,13 +43,9 @@ def automatic_f1(
     side, total = model.sam.image_encoder.img_size, Matches()
     for image in images:
         check_stop()
-        height, width = frame_shape(image.labels.shape, side)
-        maps = (
-            head(model.embedding(image), input_of(model.sam, image, 0))[0, :MAPS, :height, :width]
-            .sigmoid()
-            .cpu()
-            .numpy()
-        )
+        seen = input_of(model.sam, image, 0)
+        (maps,) = maps_of(head, model.embedding(image), seen, [image.labels.shape])
+        height, width = maps.shape[1:]
         labels, known = (framed(plane, 0, side)[:height, :width] for plane in (image.labels, image.known))
         found = instances_of(maps, one_object).labels
         total += match(np.where(known, found, 0), np.where(known, labels, 0))

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import UserError
+from .frames import frame_shape
 from .mask_prompt import LOW_RES
 
 #: What the names of its tensors in an adapter begin with.
@@ -86,6 +88,31 @@ def shrunk(picture: Tensor) -> Tensor:
 def probabilities(logits: Tensor) -> Tensor:
     """Return what logits of :class:`SeedHead` (B, 3 + K, H, W) mean, 0 to 1; those of classes add up to 1."""
     return torch.cat([logits[:, :MAPS].sigmoid(), logits[:, MAPS:].softmax(dim=1)], dim=1)
+
+
+@torch.no_grad()
+def maps_of(
+    head: SeedHead, embeddings: Tensor, pictures: Tensor, shapes: Sequence[tuple[int, ...]]
+) -> list[np.ndarray]:
+    """Return what a head says of each image, without what is beyond it.
+
+    Parameters
+    ----------
+    head : SeedHead
+        On the device of the tensors.
+    embeddings, pictures : Tensor
+        (B, 256, h, w), and what the encoder saw, (B, 3, side, side).
+    shapes : sequence of (rows, columns)
+        Of the B images.
+
+    Returns
+    -------
+    list of ndarray
+        (3 + K, h, w) float32 each, 0 to 1 (see :func:`probabilities`), at the low resolution.
+    """
+    maps = probabilities(head(embeddings, pictures)).cpu().numpy()
+    inside = (frame_shape(shape, pictures.shape[-1]) for shape in shapes)
+    return [np.ascontiguousarray(own[:, :height, :width]) for own, (height, width) in zip(maps, inside, strict=True)]
 
 
 def new_head(seed: int, classes: Sequence[str] = ()) -> SeedHead:
