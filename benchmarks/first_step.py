@@ -10,13 +10,12 @@ next one begins. It needs Xvfb or a screen. Run::
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from naslora_napari.demo.material import prepare
 from naslora_napari.demo.run import WINDOW
 from naslora_napari.demo.screen import screen
 from naslora_trainer.errors import UserError
+from repeated import parser_of, printed
 
 TRAINING_S = 600.0
 #: What is waited for, one after the other.
@@ -33,20 +33,13 @@ PARTS = ("labels_collected_s", "imported_and_loaded_s", "images_encoded_and_firs
 
 def main() -> int:
     """Measure and print; exit status 1 when a step in the window fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="trainings that are begun")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    options = parser.parse_args()
-    if options.runs < 1:
-        parser.error("at least one run is needed")
-    try:
-        with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder, screen(headless=True):
-            found = measure(Path(folder), options.runs)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(found, indent=1) if options.json else summary(found))
-    return 0
+    options = parser_of(__doc__, "runs", 5, "trainings that are begun").parse_args()
+
+    def on_screen() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder, screen(headless=True):
+            return measure(Path(folder), options.runs)
+
+    return int(printed(on_screen, options.json, summary) is None)
 
 
 def measure(folder: Path, runs: int) -> dict[str, Any]:
@@ -115,13 +108,26 @@ def begin(hands: Any, project: Path) -> dict[str, float]:
     hands.dock.trained.disconnect(ended.append)
     (run,) = set((project / "runs").glob("*")) - before
     events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
-    steps = [event["time"] for event in events if event["event"] == "progress" and event["loss"] is not None]
-    started = next(event["time"] for event in events if event["event"] == "started")
-    times = [pressed, child, started, steps[0], shown]
-    parts = {part: round(after - one, 2) for part, (one, after) in zip(PARTS, pairwise(times), strict=True)}
     if ended[0].get("status") != "cancelled" or not (run / "checkpoint").is_file():
         raise UserError("The training was not cancelled with its checkpoint kept.", str(ended))
-    return {"first_step_s": round(shown - pressed, 2), **parts, "cancel_s": stopped}
+    return {**parts_of(events, pressed, child, shown), "cancel_s": stopped}
+
+
+def parts_of(events: Sequence[dict[str, Any]], pressed: float, child: float, shown: float) -> dict[str, float]:
+    """Return how long the way to the first step took, and each of :data:`PARTS` of it, in s.
+
+    Parameters
+    ----------
+    events : sequence of dict
+        Of the training process, with the ``time`` of each.
+    pressed, child, shown : float
+        When the button was pressed, the process was there and the window showed the loss of the step, in s.
+    """
+    step = next(event["time"] for event in events if event["event"] == "progress" and event["loss"] is not None)
+    started = next(event["time"] for event in events if event["event"] == "started")
+    times = pairwise([pressed, child, started, step, shown])
+    parts = {part: round(after - one, 2) for part, (one, after) in zip(PARTS, times, strict=True)}
+    return {"first_step_s": round(shown - pressed, 2), **parts}
 
 
 def summary(found: dict[str, Any]) -> str:

@@ -10,16 +10,13 @@ does meets both alike. Wall time is what a person waits; CPU time leaves out the
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import math
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +31,11 @@ from machine import machine
 from naslora_trainer.adapter import Adapter, AdapterMeta
 from naslora_trainer.base import load_base
 from naslora_trainer.config import FineTuneConfig
-from naslora_trainer.errors import UserError
 from naslora_trainer.images import list_images, read_image, to_rgb8
 from naslora_trainer.merging import apply
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.network import TrainableSam
+from repeated import add_threads, parser_of, printed, use_threads
 
 BASE, RANK, BLOCKS = "litemedsam", 4, 8
 IMAGES = Path("dsb2018_nuclei", "images")
@@ -50,25 +47,14 @@ Seconds = tuple[float, float]
 
 def main() -> int:
     """Measure and print; exit status 1 when there is no image to measure with."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, "repeats", 60, "pairs of calls in each comparison")
     parser.add_argument("--data", type=Path, required=True, help=f"folder with {IMAGES}")
-    parser.add_argument("--repeats", type=int, default=60, help="pairs of calls in each comparison")
-    parser.add_argument("--threads", type=int, default=0, help="threads of torch; 0: as many as it takes")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_threads(parser)
     options = parser.parse_args()
-    if options.repeats < 1:
-        parser.error("--repeats must be at least 1")
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     reuse_freed_memory()
-    try:
-        with redirect_stdout(sys.stderr):  # libraries greet there
-            found = measure(options.data / IMAGES, options.repeats)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(found) if options.json else json.dumps(found, indent=2))
-    return 0
+    found = printed(lambda: measure(options.data / IMAGES, options.repeats), options.json)
+    return int(found is None)
 
 
 def measure(folder: Path, repeats: int) -> dict[str, Any]:

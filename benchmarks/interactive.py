@@ -22,7 +22,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from naslora_napari.demo.material import UNSEEN, prepare
 from naslora_napari.demo.screen import screen
 from naslora_trainer.config import PRESET_STEPS
 from naslora_trainer.errors import UserError
+from repeated import printed
 
 if TYPE_CHECKING:
     from window import Annotator
@@ -66,14 +66,12 @@ def main() -> int:
     options = parser.parse_args()
     if min(options.pairs, options.changes, options.batch, options.strokes) < 1 or options.steps < FEWEST_STEPS:
         parser.error(f"at least one of each, and {FEWEST_STEPS} steps, are needed")
-    try:
-        with redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as folder, screen(headless=True):
-            found = measure(Path(folder), options)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(found) if options.json else json.dumps(found, indent=2))
-    return 0
+
+    def on_screen() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder, screen(headless=True):
+            return measure(Path(folder), options)
+
+    return int(printed(on_screen, options.json) is None)
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -13,13 +13,10 @@ after it. The adapters have random values, which cost what trained ones cost. Ru
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +35,7 @@ from naslora_trainer.images import list_images, read_image
 from naslora_trainer.network import TrainableSam
 from naslora_trainer.pictures import Picture, picture_of
 from naslora_trainer.prompts import Prompts
+from repeated import add_threads, parser_of, printed, use_threads
 
 #: Seconds from a click to the next.
 PACE = 0.1
@@ -110,19 +108,12 @@ class Client:
 
 def main() -> int:
     """Measure and print; exit status 1 when an answer was an error or torn."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--swaps", type=int, default=20, help="every second one goes back to the base")
-    parser.add_argument("--threads", type=int, default=0, help="threads of torch; 0: as many as it takes")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser = parser_of(__doc__, "swaps", 20, "every second one goes back to the base")
+    add_threads(parser)
     options = parser.parse_args()
-    if options.swaps < 1:
-        parser.error("--swaps must be at least 1")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    with redirect_stdout(sys.stderr):  # libraries greet there
-        found = measure(options.swaps)
-    print(json.dumps(found) if options.json else json.dumps(found, indent=2))
-    return int(found["errors"] + found["torn"] > 0)
+    use_threads(options.threads)
+    found = printed(lambda: measure(options.swaps), options.json)
+    return int(found is None or found["errors"] + found["torn"] > 0)
 
 
 def measure(swaps: int) -> dict[str, Any]:
