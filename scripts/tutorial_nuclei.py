@@ -169,8 +169,10 @@ def _train(album: Album) -> list[Tile]:
     hands.wait(lambda: not dock.busy, "the answer of the new model")
     assert dock.project is not None
     album.keep("search", next((dock.project.path / "runs").glob("*/architecture.png")))
-    best = max(whole, key=lambda key: dice(_asked(hands, whole[key]).mask, whole[key]) - worse[key])
-    after = _shot(album, "after", deepest_point(whole[best]), "trained")
+    better = {key: dice(_asked(hands, outline).mask, outline) for key, outline in whole.items()}
+    gained = max(whole, key=lambda key: better[key] - worse[key])
+    after = _shot(album, "after", deepest_point(whole[gained]))
+    _shot(album, "trained", deepest_point(whole[max(whole, key=lambda key: better[key])]), "trained")
     hands.press(panel.compare_button)
     comparison = open_dialog("")
     assert comparison is not None
@@ -178,7 +180,7 @@ def _train(album: Album) -> list[Tile]:
     comparison.reject()
     _models(album)
     dock.editing.discard()
-    return [fine_tune, Tile(*before[best], "an unseen image, before"), Tile(*after, "after")]
+    return [fine_tune, Tile(*before[gained], "an unseen image, before"), Tile(*after, "after")]
 
 
 def _models(album: Album) -> None:
