@@ -70,6 +70,23 @@ def test_it_goes_on_bit_for_bit(
     assert again.meta.architecture == whole.meta.architecture
 
 
+def test_a_step_that_was_stopped_is_taken_anew_bit_for_bit(nuclei: list[TrainingImage], tmp_path: Path) -> None:
+    """Stopped in the middle of a gradient."""
+    features, path, config = tmp_path / "features", tmp_path / "checkpoint", tiny(steps=6)
+    whole = finetune(config, nuclei, scratch=features)
+    assert whole is not None
+    pause, asked = StopAfter(2), iter(range(2))
+
+    def in_the_step() -> bool:
+        return pause() and next(asked, None) is None
+
+    assert finetune(config, nuclei, pause.event, in_the_step, features, path) is None
+    assert path.exists() and pause.done == 2  # it was asked before the step, and twice in it
+    again = finetune(config, nuclei, scratch=features, checkpoint=path)
+    assert again is not None and whole.meta.report["validation"] == again.meta.report["validation"]
+    assert again.id == whole.id and again.meta.architecture == whole.meta.architecture
+
+
 def test_checkpoints_are_written_while_it_trains(nuclei: list[TrainingImage], tmp_path: Path) -> None:
     path, seen = tmp_path / "checkpoint", []
     config = tiny(method="decoder-only", steps=5, checkpoint_every=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from segment_anything import SamPredictor
@@ -28,10 +28,19 @@ class Examinee:
         What it was trained on (see :func:`naslora_trainer.answer.answer`).
     seen : PrefixCache, optional
         Embeddings that it has computed before, in RAM of the processor.
+    check_stop : callable
+        Called before it encodes an image; may raise.
     """
 
-    def __init__(self, sam: Sam, learned: Sequence[str], seen: PrefixCache | None = None) -> None:
+    def __init__(
+        self,
+        sam: Sam,
+        learned: Sequence[str],
+        seen: PrefixCache | None = None,
+        check_stop: Callable[[], None] = lambda: None,
+    ) -> None:
         self.sam, self.learned = sam, tuple(learned)
+        self._check_stop = check_stop
         self._seen = PrefixCache(RAM_BYTES) if seen is None else seen
 
     @torch.no_grad()
@@ -39,6 +48,7 @@ class Examinee:
         """Return the embedding (1, 256, h, w) of an image, on the device of the model."""
 
         def compute() -> Tensor:
+            self._check_stop()
             return self.sam.image_encoder(input_of(self.sam, image, 0)).cpu()
 
         return self._seen.get(pixels_id(image), compute).to(self.sam.device)

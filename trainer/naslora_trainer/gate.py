@@ -150,7 +150,7 @@ class Gate:
     @cached_property
     def _in_use(self) -> Examinee:
         base, live = self._config.base, self._live
-        return Examinee(build(base, live, self._device), learned_prompts(base, live), self._seen)
+        return Examinee(build(base, live, self._device), learned_prompts(base, live), self._seen, self._check_stop)
 
     def rest(self) -> None:
         """Let go of the model in use while another one trains, for which the memory is; what it has seen is kept."""

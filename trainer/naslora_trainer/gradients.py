@@ -59,9 +59,15 @@ class Gradients:
     """
 
     def __init__(
-        self, network: TrainableSam, world: World, dtype: torch.dtype, warn: Callable[[str], None] = lambda text: None
+        self,
+        network: TrainableSam,
+        world: World,
+        dtype: torch.dtype,
+        warn: Callable[[str], None] = lambda text: None,
+        check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._network, self._world, self._warn, self.dtype = network, world, warn, dtype
+        self._check_stop = check_stop
         self.prompts = network.config.prompts_per_step
         self.images = network.config.images_per_step
         self.teacher: Embed | None = None
@@ -109,10 +115,13 @@ class Gradients:
         loss = 0.0
         for start in range(0, len(mine), self.images):
             some = mine[start : start + self.images]
+            self._check_stop()
             embeddings = self._embed(some)
             leaf = embeddings.detach().requires_grad_(embeddings.requires_grad)
             for k, sample in enumerate(some):
+                self._check_stop()
                 loss += self._prompts(leaf[k : k + 1], sample.plan, 1 / len(samples), by_image)
+            self._check_stop()
             loss += self._rest(some, embeddings, leaf.grad, len(samples), by_image)
         return loss
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import statistics
 import time
@@ -68,7 +69,7 @@ def finetune(
     on_event : callable
         Gets ``started``, ``progress``, ``metric``, ``architecture``, ``sights``, ``comparison`` and ``warning`` events.
     should_stop : callable
-        Asked before every step.
+        Asked before every step, in it, and wherever an image is encoded.
     scratch : Path, optional
         Folder for cache files, which a later training finds again; without one the cache is bounded to
         ``config.cache_mb`` of RAM.
@@ -116,7 +117,11 @@ class _FineTune:
         self.job = job_digest(config, images, self.network.start)
         self.feed = Feed(config, self.split, self.network.sam.image_encoder.img_size)
         self.gradients = Gradients(
-            self.network, self.world, pick_precision(self.device, config.precision), self.tell.warning
+            self.network,
+            self.world,
+            pick_precision(self.device, config.precision),
+            self.tell.warning,
+            self._check_stop_alone,
         )
         self.history = ArchitectureHistory()
         self.step = 0
@@ -173,34 +178,70 @@ class _FineTune:
         return head
 
     def _train(self, gate: Gate) -> None:
-        """Take the steps that are left."""
-        while self.step < self.config.steps:
-            if self.should_stop():
-                self._save()
-                raise Cancelled
-            stage = self.schedule.stage(self.step)
-            if self.step == self.schedule.settle and stage == "settle":
-                self.tell.metric(self.step, gate.measure(self._as_it_is()))
-                self.network.settle(self.config.prune_below)
-            if self.step == self.schedule.consolidate and self.unfolded is None and self.network.to_fold():
-                self._fold(gate)
-            begun = time.monotonic()
-            loss = self._step()
-            self.tell.busy += time.monotonic() - begun
-            if loss is None and self._gives_up():
-                return
-            self.step += 1
-            self._record()
-            self.tell.progress(self.step, stage, loss)
-            every = self.config.validate_every
-            if every and self.step % every == 0 and self.step < self.config.steps:
-                self.tell.metric(self.step, gate.measure(self._as_it_is()))
-            if self._checkpoint_due():
-                self._save()
-            if self.step == 1:  # not before: a person waits for the first step
-                self.tell.metric(0, gate.before)
-                gate.rest()
-            self.tell.sights(self.step, self._as_it_is(), now=self.step == 1)
+        """Take the steps that are left; the checkpoint of one that is stopped is that of before it."""
+        place = self._place()
+        try:
+            while self.step < self.config.steps:
+                self._check_stop()
+                self._change_stage(gate)
+                place = self._place()
+                if not self._take_a_step():
+                    return
+                place = self._place()
+                self._look_around(gate)
+        except Cancelled:
+            self._return_to(place)
+            self._save()
+            raise
+
+    def _change_stage(self, gate: Gate) -> None:
+        """Settle or fold, where the next step is the first one after it."""
+        if self.step == self.schedule.settle and self.schedule.stage(self.step) == "settle":
+            self.tell.metric(self.step, gate.measure(self._as_it_is()))
+            self.network.settle(self.config.prune_below)
+        if self.step == self.schedule.consolidate and self.unfolded is None and self.network.to_fold():
+            self._fold(gate)
+
+    def _take_a_step(self) -> bool:
+        """Take a step and tell it; returns whether there is a use in going on."""
+        stage = self.schedule.stage(self.step)
+        begun = time.monotonic()
+        loss = self._step()
+        self.tell.busy += time.monotonic() - begun
+        if loss is None and self._gives_up():
+            return False
+        self.step += 1
+        self._record()
+        self.tell.progress(self.step, stage, loss)
+        return True
+
+    def _look_around(self, gate: Gate) -> None:
+        """Measure, keep and show what a step led to, where it is time for that."""
+        every = self.config.validate_every
+        if every and self.step % every == 0 and self.step < self.config.steps:
+            self.tell.metric(self.step, gate.measure(self._as_it_is()))
+        if self._checkpoint_due():
+            self._save()
+        if self.step == 1:  # not before: a person waits for the first step
+            self.tell.metric(0, gate.before)
+            gate.rest()
+        self.tell.sights(self.step, self._as_it_is(), now=self.step == 1)
+
+    def _place(self) -> dict[str, Any]:
+        """Return what a step changes before it is taken, for :meth:`_return_to`."""
+        alpha = copy.deepcopy(self.alpha_optimizer.state_dict()) if self.alpha_optimizer else None
+        feed = copy.deepcopy(self.feed.state())
+        state = {"network": self.network.state(), "alpha": alpha, "feed": feed, "random": torch.get_rng_state()}
+        return {**state, "skipped": self.skipped}
+
+    def _return_to(self, place: dict[str, Any]) -> None:
+        """Undo a step that was begun. A fold is not undone: after one, a new place is taken first."""
+        self.network.load(place["network"])
+        if self.alpha_optimizer:
+            self.alpha_optimizer.load_state_dict(place["alpha"])
+        self.feed.restore(place["feed"])
+        torch.set_rng_state(place["random"])
+        self.skipped = place["skipped"]
 
     def _checkpoint_due(self) -> bool:
         """Return whether to write a checkpoint after this step; there is one before the last check."""
@@ -257,6 +298,7 @@ class _FineTune:
 
         def calibrate() -> None:
             for image in self.feed.training_images():
+                self._check_stop_alone()
                 self.network.embed([(image, 0)])
 
         folds = consolidate(self.network.to_fold(), calibrate)
@@ -386,8 +428,13 @@ class _FineTune:
 
     def _as_it_is(self) -> Examinee:
         """Return the network to be asked, until the next step."""
-        return Examinee(self.network.sam, self.network.learns)
+        return Examinee(self.network.sam, self.network.learns, check_stop=self._check_stop_alone)
 
     def _check_stop(self) -> None:
         if self.should_stop():
             raise Cancelled
+
+    def _check_stop_alone(self) -> None:
+        """Check where several processes would not come equally often, and wait for each other for ever."""
+        if self.world.size == 1:
+            self._check_stop()
