@@ -22,6 +22,12 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_figures_of_result_files_stand_in_blocks_that_fill_them(page: Path) -> None:
+    outside = re.sub(r"^```.*?^```", "", _text(page), flags=re.DOTALL | re.MULTILINE)
+    assert not re.findall(r"\{[^{}\n]*:[^{}\n]*f\}", outside)
+
+
 def test_every_test_that_the_threat_model_names_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", _text(ROOT / "docs" / "threat-model.md"))
     assert len(named) > 30
