@@ -14,6 +14,7 @@ from naslora_trainer.adapter import Adapter
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.evaluate import evaluate
+from naslora_trainer.examinee import Examinee
 from naslora_trainer.models import build
 from naslora_trainer.train import finetune
 
@@ -43,7 +44,7 @@ def test_what_a_gpu_trains_answers_the_same_on_a_processor(method: str, tiles: l
     assert adapter is not None and adapter.meta.report["device"] == DEVICE
     assert len(losses(events)) == 10 and np.isfinite(losses(events)).all() and adapter.meta.report["peak_mb"] > 0
     on_gpu, on_cpu = (
-        evaluate(build(adapter.meta.base, adapter, device), adapter.meta.prompts, tiles[:1], max_objects=4)
+        evaluate(Examinee(build(adapter.meta.base, adapter, device), adapter.meta.prompts), tiles[:1], max_objects=4)
         for device in (DEVICE, "cpu")
     )
     assert on_gpu["point"]["dice"] == pytest.approx(on_cpu["point"]["dice"], abs=0.01)
