@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .adapter import Adapter, AdapterMeta
 from .architecture import ArchitectureHistory
@@ -21,21 +20,19 @@ from .continuing import compose
 from .data import TELL_BACKGROUND, TrainingImage, one_object_each, some_background
 from .devices import pick_device, pick_precision
 from .distributed import World
-from .errors import UserError
 from .examinee import Examinee
 from .feed import Feed
 from .fold import consolidate
 from .gate import Gate, peak_memory_mb
-from .gradients import Gradients, Sample
+from .gradients import Gradients
 from .network import TrainableSam
+from .optimisers import Optimisers
 from .seed_head import SeedHead, tensors_of
 from .seed_training import learned_head
 from .splits import Split, split_images
 from .stages import Schedule
 from .telling import Event, Telling
 
-#: So many skipped steps in a row (a loss that is not finite) end the training.
-MOST_SKIPPED = 10
 #: The architecture is recorded about so often.
 RECORDS = 50
 #: Where checkpoints are wanted, they are written as often as this share of the time allows, the first one at once: a
@@ -124,17 +121,13 @@ class _FineTune:
             self._check_stop_alone,
         )
         self.history = ArchitectureHistory()
+        self.optimisers = Optimisers(config, self.network, self.gradients, self.tell.warning)
         self.step = 0
-        self.skipped = 0
         #: When a checkpoint was written, and how long that took, in s.
         self.kept, self.keeping = 0.0, 0.0
         #: Network and validation Dice, on the whole and of each object, before the fold.
         self.unfolded: dict[str, Any] | None = None
         self.fold_report: dict[str, Any] = {}
-        self.good: dict[str, Any] | None = None
-        self.optimizer = self._weights_optimizer()
-        alphas = self.network.architecture_parameters()
-        self.alpha_optimizer = torch.optim.Adam(alphas, lr=config.alpha_lr, betas=(0.5, 0.999)) if alphas else None
 
     def run(self) -> Adapter:
         self.tell.started()
@@ -208,7 +201,7 @@ class _FineTune:
         begun = time.monotonic()
         loss = self._step()
         self.tell.busy += time.monotonic() - begun
-        if loss is None and self._gives_up():
+        if loss is None and self.optimisers.gives_up(self.step):
             return False
         self.step += 1
         self._record()
@@ -229,19 +222,20 @@ class _FineTune:
 
     def _place(self) -> dict[str, Any]:
         """Return what a step changes before it is taken, for :meth:`_return_to`."""
-        alpha = copy.deepcopy(self.alpha_optimizer.state_dict()) if self.alpha_optimizer else None
-        feed = copy.deepcopy(self.feed.state())
-        state = {"network": self.network.state(), "alpha": alpha, "feed": feed, "random": torch.get_rng_state()}
-        return {**state, "skipped": self.skipped}
+        feed, optimisers = copy.deepcopy(self.feed.state()), self.optimisers.place()
+        return {
+            "network": self.network.state(),
+            "optimisers": optimisers,
+            "feed": feed,
+            "random": torch.get_rng_state(),
+        }
 
     def _return_to(self, place: dict[str, Any]) -> None:
         """Undo a step that was begun. A fold is not undone: after one, a new place is taken first."""
         self.network.load(place["network"])
-        if self.alpha_optimizer:
-            self.alpha_optimizer.load_state_dict(place["alpha"])
+        self.optimisers.return_to(place["optimisers"])
         self.feed.restore(place["feed"])
         torch.set_rng_state(place["random"])
-        self.skipped = place["skipped"]
 
     def _checkpoint_due(self) -> bool:
         """Return whether to write a checkpoint after this step; there is one before the last check."""
@@ -255,41 +249,13 @@ class _FineTune:
         Some steps of the search first update the architecture, on images that were held back from the weights since the
         last time (first-order DARTS, Liu et al. 2019; see :class:`naslora_trainer.feed.Feed`).
         """
-        stage = self.schedule.stage(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * self.schedule.learning_rate(self.step)
+        stage, step = self.schedule.stage(self.step), self.step + 1
+        self.optimisers.set_rate(self.schedule.learning_rate(self.step))
         if stage == "search":
             self.network.set_temperature(self.schedule.temperature(self.step, self.config.temperature))
-        if self.alpha_optimizer is not None and self.schedule.trains_alpha(self.step):
-            self._update(self.alpha_optimizer, self.feed.search_samples())
-        return self._update(self.optimizer, self.feed.samples(hold_back=stage == "search"))
-
-    def _update(self, optimizer: torch.optim.Optimizer, samples: Sequence[Sample]) -> float | None:
-        """Update what ``optimizer`` trains; returns the loss, or None when it or the gradient is not finite."""
-        trained: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
-        loss = self.gradients.add(samples, trained)
-        norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        if not (torch.isfinite(norm) and math.isfinite(loss)):
-            self.skipped += 1
-            self.tell.warning(f"Step {self.step + 1} was skipped: the loss was not finite.")
-            return None
-        self.good = self.network.state()
-        optimizer.step()
-        self.skipped = 0
-        return loss
-
-    def _gives_up(self) -> bool:
-        """Return whether too many steps were skipped; the network is then in the last state with a finite loss."""
-        if self.skipped < MOST_SKIPPED:
-            return False
-        if self.good is None:
-            raise UserError(
-                "The training does not converge: the loss is never finite.",
-                "Try a smaller learning rate, and look for images with broken pixels.",
-            )
-        self.network.load(self.good)
-        self.tell.warning(f"The training ended after step {self.step}: the loss stayed not finite.")
-        return True
+        if self.optimisers.searches and self.schedule.trains_alpha(self.step):
+            self.optimisers.update_architecture(self.feed.search_samples(), step)
+        return self.optimisers.update_weights(self.feed.samples(hold_back=stage == "search"), step)
 
     def _fold(self, gate: Gate) -> None:
         """Consolidate on the training images; the unfolded network stays as teacher of the recovery."""
@@ -315,12 +281,11 @@ class _FineTune:
         }
         self.fold_report = {"pointwise": "exact", "layers": layers}
         self._go_on_folded({path: fold.down for path, fold in folds.items()})
-        self.good = None
 
     def _go_on_folded(self, downs: dict[str, Tensor]) -> None:
         self.gradients.teacher = self.network.frozen_embed()
         self.network.fold(downs)
-        self.optimizer = self._weights_optimizer()
+        self.optimisers.renew()
 
     def _go_on_from_checkpoint(self) -> None:
         """Go on from the checkpoint if there is one."""
@@ -328,7 +293,7 @@ class _FineTune:
             return
         state = load_checkpoint(self.checkpoint, self.job)
         rest, network = state["rest"], state["network"]
-        self.step, self.tell.busy, self.skipped = state["step"], rest["busy"], rest["skipped"]
+        self.step, self.tell.busy, self.optimisers.skipped = state["step"], rest["busy"], rest["skipped"]
         self.gradients.prompts, self.gradients.images = rest["parts"]
         self.gradients.dtype = pick_precision(self.device, rest["precision"])
         self.history = ArchitectureHistory.from_json(rest["history"])
@@ -341,9 +306,7 @@ class _FineTune:
             self.fold_report = rest["fold"]
             self._go_on_folded({path: layer["down"] for path, layer in network["now"]["layers"].items()})
         self.network.load(network["now"])
-        self.optimizer.load_state_dict(state["optimizers"]["weights"])
-        if self.alpha_optimizer:
-            self.alpha_optimizer.load_state_dict(state["optimizers"]["alpha"])
+        self.optimisers.load(state["optimizers"])
         torch.set_rng_state(state["random"])
 
     def _save(self) -> None:
@@ -354,7 +317,7 @@ class _FineTune:
         unfolded = self.unfolded or {}
         rest = {
             "busy": self.tell.busy,
-            "skipped": self.skipped,
+            "skipped": self.optimisers.skipped,
             "parts": [self.gradients.prompts, self.gradients.images],
             "precision": str(self.gradients.dtype).removeprefix("torch."),
             "history": self.history.to_json(),
@@ -366,10 +329,7 @@ class _FineTune:
             "now": self.network.state(),
             "unfolded": {k: unfolded[k] for k in ("network", "tensors") if unfolded},
         }
-        optimizers = {"weights": self.optimizer.state_dict()}
-        if self.alpha_optimizer:
-            optimizers["alpha"] = self.alpha_optimizer.state_dict()
-        save_checkpoint(self.checkpoint, self.job, self.step, network, optimizers, rest)
+        save_checkpoint(self.checkpoint, self.job, self.step, network, self.optimisers.state(), rest)
         self.kept = time.monotonic()
         self.keeping = self.kept - begun
 
@@ -408,15 +368,6 @@ class _FineTune:
 
     def _one_object(self) -> bool:
         return one_object_each((*self.split.train, *self.split.validation))
-
-    def _weights_optimizer(self) -> torch.optim.AdamW:
-        parts = (
-            (self.network.projection_parameters(), self.config.adapter_lr),
-            (self.network.cell_parameters(), self.config.cell_lr),
-            (self.network.decoder_parameters(), self.config.decoder_lr),
-        )
-        groups = [{"params": parameters, "lr": peak, "peak": peak} for parameters, peak in parts if parameters]
-        return torch.optim.AdamW(groups, weight_decay=1e-4)
 
     def _record(self) -> None:
         """Keep the architecture of this step, until the fold."""
