@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -25,12 +26,18 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return _module("figures", monkeypatch)
 
 
+def quoted(code: str) -> list[str]:
+    return re.findall(r'"[\w-]+"', code)
+
+
 def test_every_benchmark_knows_its_options_and_has_a_result_file(figures: ModuleType) -> None:
     for name, (script, _, sizes) in figures.FIGURES.items():
         assert sizes.keys() == figures.OUT.keys()
-        code = (BENCHMARKS / script).read_text(encoding="utf-8")
+        files = [BENCHMARKS / script, *(BENCHMARKS / shared for shared in ("repeated.py", "resume.py"))]
+        code = "".join(file.read_text(encoding="utf-8") for file in files)
         options = {part for size in sizes for part in figures.command(name, size) if part.startswith("--")}
-        assert not [option for option in options if f'"{option}"' not in code]
+        # The name of what there are so many of is given to the shared parser without dashes.
+        assert not [option for option in options if not {f'"{option}"', f'"{option[2:]}"'} & set(quoted(code))]
         assert (BENCHMARKS / "results" / f"{name}.json").is_file()
 
 
