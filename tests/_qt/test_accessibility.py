@@ -104,7 +104,7 @@ def test_every_field_has_a_name_and_a_tooltip_and_is_reached_in_the_order_of_rea
 
 def test_every_field_of_the_dialogs_has_a_name_and_a_tooltip_and_is_reached(qtbot: QtBot) -> None:
     event = {"validation": {"click": {"base": 0.1, "before": 0.2, "after": 0.3}}, "reason": "It is better."}
-    plan = TrainingPlan(2, 12, {"nucleus": 12}, 4, False, ())
+    plan = TrainingPlan(2, 12, {"nucleus": 12}, 4, False, (), background=True)
     for dialog in (LibraryDialog(), ComparisonDialog(event), PlanDialog(plan, "quick", 64, 100.0)):
         qtbot.addWidget(dialog)
         fields = fields_in(dialog)

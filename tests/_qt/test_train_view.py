@@ -87,7 +87,9 @@ def test_the_comparison_is_a_table_with_the_worst_cases(qtbot: QtBot) -> None:
 
 
 def test_a_plan_is_read_as_a_whole(qtbot: QtBot) -> None:
-    plan = TrainingPlan(9, 80, {"cell": 70, "debris & <b>": 10}, 20, True, ("3 images have no objects yet",))
+    plan = TrainingPlan(
+        9, 80, {"cell": 70, "debris & <b>": 10}, 20, True, ("3 images have no objects yet",), background=False
+    )
     dialog = PlanDialog(plan, "quick", 64, 130, None)
     qtbot.addWidget(dialog)
     dialog.show()
