@@ -176,8 +176,8 @@ class _FineTune:
         try:
             while self.step < self.config.steps:
                 self._check_stop()
-                self._change_stage(gate)
-                place = self._place()
+                if self._change_stage(gate):
+                    place = self._place()
                 if not self._take_a_step():
                     return
                 place = self._place()
@@ -187,13 +187,16 @@ class _FineTune:
             self._save()
             raise
 
-    def _change_stage(self, gate: Gate) -> None:
-        """Settle or fold, where the next step is the first one after it."""
-        if self.step == self.schedule.settle and self.schedule.stage(self.step) == "settle":
+    def _change_stage(self, gate: Gate) -> bool:
+        """Settle or fold, where the next step is the first one after it; returns whether it did."""
+        settles = self.step == self.schedule.settle and self.schedule.stage(self.step) == "settle"
+        folds = self.step == self.schedule.consolidate and self.unfolded is None and bool(self.network.to_fold())
+        if settles:
             self.tell.metric(self.step, gate.measure(self._as_it_is()))
             self.network.settle(self.config.prune_below)
-        if self.step == self.schedule.consolidate and self.unfolded is None and self.network.to_fold():
+        if folds:
             self._fold(gate)
+        return settles or folds
 
     def _take_a_step(self) -> bool:
         """Take a step and tell it; returns whether there is a use in going on."""
@@ -222,11 +225,10 @@ class _FineTune:
 
     def _place(self) -> dict[str, Any]:
         """Return what a step changes before it is taken, for :meth:`_return_to`."""
-        feed, optimisers = copy.deepcopy(self.feed.state()), self.optimisers.place()
         return {
             "network": self.network.state(),
-            "optimisers": optimisers,
-            "feed": feed,
+            "optimisers": self.optimisers.place(),
+            "feed": copy.deepcopy(self.feed.state()),
             "random": torch.get_rng_state(),
         }
 
