@@ -122,7 +122,7 @@ def test_the_baselines_share_the_loop(finetune: Tune, method: Any, nuclei: list[
 def test_a_fold_that_costs_too_much_keeps_the_branch(
     finetune: Tune, nuclei: list[TrainingImage], base_sam: Sam
 ) -> None:
-    """Recovery steps that wreck the model: the unfolded one of before is what is saved."""
+    """Recovery steps that wreck the model: the one of before them is kept, of which nothing helps either."""
     events: list[dict[str, Any]] = []
     shares = {"warmup_share": 0.2, "search_share": 0.4, "settle_share": 0.2}
     config = tiny(steps=5, fold_tolerance=0.0, decoder_lr=1.0, **shares)
@@ -132,7 +132,10 @@ def test_a_fold_that_costs_too_much_keeps_the_branch(
     lost = max(fold["before"][kind] - fold["after"][kind] for kind in fold["before"])
     assert (fold["kind"] == "branch") == (lost > 0) == adapter.has_branch
     if adapter.has_branch:
-        assert adapter.meta.report["validation"]["box"]["after"] == fold["before"]["box"]
+        report = adapter.meta.report
+        assert report["interpolation"]["1.0"] == fold["before"]
+        assert report["share"] == 0 and "made it worse" in report["reason"]
+        assert all(one["after"] == one["before"] for one in report["validation"].values())
         assert any("branch is kept" in e["message"] for e in events if e["event"] == "warning")
     apply(copy.deepcopy(base_sam), adapter)
 

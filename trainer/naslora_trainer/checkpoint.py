@@ -19,8 +19,8 @@ from .data import TrainingImage
 from .errors import UserError
 from .files import saving
 
-#: 2 has the Dice of each object before the fold.
-VERSION = 2
+#: 3 has of the network before the fold its state alone.
+VERSION = 3
 #: A larger file is refused before it is read, in bytes.
 MAX_BYTES = 8 * 1024**3
 #: Bytes of the SHA-256 at the beginning of the file.

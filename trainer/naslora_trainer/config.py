@@ -99,6 +99,9 @@ class FineTuneConfig(BaseModel):
         Operations whose probability is lower than this after the search are dropped, 0 to 1.
     fold_tolerance : float
         Validation Dice a fold may cost before the fused branch is kept in its place, 0 to 1.
+    interpolate : bool
+        Go back from what was learned towards the start as far as that helps on validation objects
+        (:mod:`naslora_trainer.interpolation`).
     seed_head : bool
         Also train the head that finds all objects without prompts (:mod:`naslora_trainer.seed_head`).
     cache_mb : int
@@ -155,6 +158,7 @@ class FineTuneConfig(BaseModel):
     settle_share: float = Field(0.3, ge=0, lt=1)
     prune_below: float = Field(0.08, ge=0, lt=1)
     fold_tolerance: float = Field(0.005, ge=0, le=1)
+    interpolate: bool = True
     seed_head: bool = True
     cache_mb: int = Field(1024, ge=0, le=1_000_000)
     validate_every: int = Field(0, ge=0, le=100_000)

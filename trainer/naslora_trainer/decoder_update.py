@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from segment_anything.modeling import MaskDecoder
@@ -61,6 +62,20 @@ class DecoderUpdate:
         """Return what is trained."""
         low = [p for update in self._low.values() for p in (update.down, update.up)]
         return [*self._whole.values(), *low]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return a copy of what is trained, for :meth:`load`."""
+        low = {f"{name}.{part}": p for name, low in self._low.items() for part, p in low.named_parameters()}
+        return {name: p.detach().clone() for name, p in (self._whole | low).items()}
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Go to a point between what the decoder started as (``share`` 0) and a :meth:`state` (1)."""
+        for name, weight in self._whole.items():
+            weight.copy_(self._before[name].lerp(state[name].to(weight.device), share))
+        for name, low in self._low.items():
+            low.down.copy_(state[f"{name}.down"])
+            low.up.copy_(state[f"{name}.up"] * share)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what was learned, as it stands in an adapter file: ``decoder.<name>``, ``decoder_lora.<layer>.*``."""

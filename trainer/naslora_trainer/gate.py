@@ -22,7 +22,7 @@ from .examinee import RAM_BYTES, Examinee
 from .models import build, learned_prompts
 from .seed_head import SeedHead, head_of
 from .sights import cases
-from .verdict import Comparison, found, means, overall, paired
+from .verdict import Comparison, Each, found, means, overall, paired
 
 #: At most so many validation objects of each image are asked for.
 MOST_OBJECTS = 12
@@ -43,6 +43,12 @@ class Gate:
         A torch device name.
     check_stop : callable
         Called after each object; may raise.
+
+    Attributes
+    ----------
+    candidate : mapping
+        Dice of the candidate, by name of the image, id of the object and prompt: what was measured last, or what is put
+        here.
     """
 
     def __init__(
@@ -54,9 +60,9 @@ class Gate:
     ) -> None:
         self._config, self._images, self._device, self._check_stop = config, images, device, check_stop
         self._whole = [image for image in images if image.known.any()]
-        #: Dice by name of the image, id of the object and prompt: of the model in use, and of the candidate.
-        self._before: dict[tuple[str, int, str], float] = {}
-        self._candidate: dict[tuple[str, int, str], float] = {}
+        #: Of the model in use.
+        self._before: Each = {}
+        self.candidate: Each = {}
         #: What the model in use has seen.
         self._seen = PrefixCache(RAM_BYTES)
 
@@ -68,22 +74,10 @@ class Gate:
 
     def measure(self, model: Examinee) -> dict[str, float]:
         """Return the mean Dice after one ``click`` and for one ``box``, 0 to 1, of a model: it is the candidate now."""
-        self._candidate = self._measured(model)
-        return means(self._candidate)
+        self.candidate = self._measured(model)
+        return means(self.candidate)
 
-    @property
-    def candidate(self) -> list[list[Any]]:
-        """Of each object name of the image, id, prompt and Dice of the candidate; JSON-able.
-
-        What is put here takes the place of what was measured last.
-        """
-        return [[*key, dice] for key, dice in self._candidate.items()]
-
-    @candidate.setter
-    def candidate(self, rows: list[list[Any]]) -> None:
-        self._candidate = {(name, key, prompt): dice for name, key, prompt, dice in rows}
-
-    def _measured(self, model: Examinee) -> dict[tuple[str, int, str], float]:
+    def _measured(self, model: Examinee) -> Each:
         each: dict[tuple[str, int, str], float] = {}
 
         def note(name: str, key: int, prompt: str, dice: float) -> None:
@@ -101,9 +95,9 @@ class Gate:
         list of dict
             ``name`` of the image, ``object``, ``prompt`` (``click`` or ``box``), ``before`` and ``after`` (Dice).
         """
-        lost = sorted(self._candidate, key=lambda one: (self._candidate[one] - self._before[one], one))
+        lost = sorted(self.candidate, key=lambda one: (self.candidate[one] - self._before[one], one))
         return [
-            {"name": name, "object": key, "prompt": prompt, "before": self._before[one], "after": self._candidate[one]}
+            {"name": name, "object": key, "prompt": prompt, "before": self._before[one], "after": self.candidate[one]}
             for one in lost[:WORST]
             for name, key, prompt in [one]
         ]
@@ -160,13 +154,15 @@ class Gate:
     def _live(self) -> Adapter | None:
         return Adapter.load(Path(self._config.compare_with)) if self._config.compare_with else None
 
-    def verdict(self, automatic: Comparison | None = None) -> dict[str, Any]:
+    def verdict(self, automatic: Comparison | None = None, share: float = 1.0) -> dict[str, Any]:
         """Return what is to be thought of the candidate (see :func:`naslora_trainer.verdict.overall`).
 
         Parameters
         ----------
         automatic : Comparison, optional
             What :meth:`automatic` says of it.
+        share : float
+            How far it goes from what it started from to what it learned, 0 to 1.
 
         Returns
         -------
@@ -176,20 +172,30 @@ class Gate:
             ``automatic``: the same without ``base``, or None.
         """
         before, base = self.before, self._of_base()
-        asked = [paired(kind, self._before, self._candidate) for kind in before]
+        asked = [paired(kind, self._before, self.candidate) for kind in before]
         verdict, reason = overall([*asked, *filter(None, [automatic])])
         return {
             "validation": {one.kind: {"base": base[one.kind], **one.to_json()} for one in asked},
             "automatic": automatic.to_json() if automatic else None,
             "outcome": verdict,
             "better": verdict in ("better", "probably better"),
-            "reason": reason,
+            "share": share,
+            "reason": reason + _told(share),
         }
 
     @property
     def _labelled(self) -> int:
         """How many objects there are where every one is labelled."""
         return sum(len(ids_in(np.where(image.known, image.labels, 0))) for image in self._whole)
+
+
+def _told(share: float) -> str:
+    """Return a sentence about a share that is not all, to go behind another sentence."""
+    if share == 1:
+        return ""
+    if share == 0:
+        return " What it learned about prompts made it worse: it answers them as what it started from."
+    return f" It goes {share:.0%} of the way to what it learned, where held-out objects are answered best."
 
 
 def memory_mb(device: str) -> float:

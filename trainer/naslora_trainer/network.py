@@ -67,6 +67,8 @@ class TrainableSam:
         if config.adapts_encoder:
             self.layers = inject(self.sam.image_encoder, config)
             self.sam.to(device)
+        #: What a fold took out, by path.
+        self._taken_out: dict[str, AdaptedLinear] = {}
         self._decoder = DecoderUpdate(self.sam.mask_decoder, config.decoder_rank if config.decoder == "lora" else None)
         first = next(iter(self.layers), None)
         self._prefix, self._suffix = split(self.sam.image_encoder, first)
@@ -183,8 +185,19 @@ class TrainableSam:
             plain.to(self.sam.device)
             plain.down.data.copy_(downs[path])
             plain.up.data.copy_(layer.up.data)
-            replace_layer(self.sam.image_encoder, path, plain)
-            self.layers[path] = plain
+            self._taken_out[path] = layer
+            self._put(path, plain)
+
+    def unfold(self, state: dict[str, Any]) -> None:
+        """Undo :meth:`fold`, and go back to the :meth:`state` of before it."""
+        for path, layer in self._taken_out.items():
+            self._put(path, layer)
+        self._taken_out = {}
+        self.load(state)
+
+    def _put(self, path: str, layer: AdaptedLinear) -> None:
+        replace_layer(self.sam.image_encoder, path, layer)
+        self.layers[path] = layer
 
     @torch.no_grad()
     def state(self) -> dict[str, Any]:
@@ -197,18 +210,26 @@ class TrainableSam:
             }
             for path, layer in self.layers.items()
         }
-        return {"layers": layers, "decoder": [p.detach().clone() for p in self.decoder_parameters()]}
+        return {"layers": layers, "decoder": self._decoder.state()}
 
     @torch.no_grad()
-    def load(self, state: dict[str, Any]) -> None:
-        """Go back to :meth:`state` of a network of the same config, folded or not as this one is."""
+    def load(self, state: dict[str, Any], share: float = 1.0) -> None:
+        """Go back to :meth:`state` of a network of the same config, folded or not as this one is.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`state` returned.
+        share : float
+            How far to go from what the network started as (0) to the state (1), between which weights are
+            interpolated.
+        """
         for path, layer in self.layers.items():
             saved = state["layers"][path]
             layer.down.copy_(saved["down"])
-            layer.up.copy_(saved["up"])
+            layer.up.copy_(saved["up"] * share)
             layer.cell.load_state_dict(saved["cell"])
-        for parameter, value in zip(self.decoder_parameters(), state["decoder"], strict=True):
-            parameter.copy_(value)
+        self._decoder.load(state["decoder"], share)
 
     @torch.no_grad()
     def tensors(self) -> dict[str, Tensor]:

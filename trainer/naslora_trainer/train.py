@@ -25,6 +25,7 @@ from .feed import Feed
 from .fold import consolidate
 from .gate import Gate, peak_memory_mb
 from .gradients import Gradients
+from .interpolation import SHARES, keep_what_helps
 from .network import TrainableSam
 from .optimisers import Optimisers
 from .seed_head import SeedHead, tensors_of
@@ -125,7 +126,7 @@ class _FineTune:
         self.step = 0
         #: When a checkpoint was written, and how long that took, in s.
         self.kept, self.keeping = 0.0, 0.0
-        #: Network and validation Dice, on the whole and of each object, before the fold.
+        #: Network, architecture and validation Dice before the fold.
         self.unfolded: dict[str, Any] | None = None
         self.fold_report: dict[str, Any] = {}
 
@@ -139,23 +140,27 @@ class _FineTune:
             self._fold(gate)
         self._check_stop()
         self.tell.progress(self.step, "check", None)
-        candidate = self._as_it_is()
-        after = gate.measure(candidate)
-        self.tell.metric(self.step, after)
-        self.tell.sights(self.step, candidate, now=True)
-        tensors = self.network.tensors()
         if self.unfolded is not None:
-            before = self.unfolded["dice"]
-            self.fold_report |= {"before": before, "after": after, "kind": "consolidated"}
-            lost = max(before[kind] - after[kind] for kind in after)
-            if lost > self.config.fold_tolerance:
-                tensors, gate.candidate = self.unfolded["tensors"], self.unfolded["objects"]
-                self.fold_report["kind"] = "branch"
-                self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
+            self._judge_fold(self.unfolded, gate.measure(self._as_it_is()))
+        shares = SHARES if self.config.interpolate else (1.0,)
+        kept = keep_what_helps(self.network, gate, self._as_it_is, shares)
+        self.tell.metric(self.step, kept.dice)
+        candidate = self._as_it_is()
+        self.tell.sights(self.step, candidate, now=True)
         head = self._head()
-        verdict = gate.verdict(gate.automatic(candidate, head, self._one_object()))
+        verdict = gate.verdict(gate.automatic(candidate, head, self._one_object()), kept.share)
         self.tell.comparison(gate, verdict, candidate)
-        return self._adapter(tensors, head, verdict)
+        return self._adapter(head, verdict | {"interpolation": kept.tried})
+
+    def _judge_fold(self, unfolded: dict[str, Any], after: dict[str, float]) -> None:
+        """Go back to before the fold if that, with its recovery, costs too much."""
+        before = unfolded["dice"]
+        self.fold_report |= {"before": before, "after": after, "kind": "consolidated"}
+        lost = max(before[kind] - after[kind] for kind in after)
+        if lost > self.config.fold_tolerance:
+            self.network.unfold(unfolded["network"])
+            self.fold_report["kind"] = "branch"
+            self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
 
     def _head(self) -> SeedHead | None:
         """Return a new head that finds objects, None where it is not wanted or cannot be trained."""
@@ -272,8 +277,6 @@ class _FineTune:
         folds = consolidate(self.network.to_fold(), calibrate)
         self.unfolded = {
             "dice": dice,
-            "objects": gate.candidate,
-            "tensors": self.network.tensors(),
             "network": self.network.state(),
             "architecture": self.network.architecture(),
         }
@@ -303,7 +306,7 @@ class _FineTune:
         if self.step > self.schedule.settle:
             self.network.settle(0.0)
         if network["unfolded"]:
-            self.unfolded = {**network["unfolded"], **rest["unfolded"]}
+            self.unfolded = {"network": network["unfolded"], **rest["unfolded"]}
             self.network.load(self.unfolded["network"])
             self.fold_report = rest["fold"]
             self._go_on_folded({path: layer["down"] for path, layer in network["now"]["layers"].items()})
@@ -325,17 +328,17 @@ class _FineTune:
             "history": self.history.to_json(),
             "feed": self.feed.state(),
             "fold": self.fold_report,
-            "unfolded": {k: unfolded[k] for k in ("dice", "objects", "architecture") if unfolded},
+            "unfolded": {k: unfolded[k] for k in ("dice", "architecture") if unfolded},
         }
         network = {
             "now": self.network.state(),
-            "unfolded": {k: unfolded[k] for k in ("network", "tensors") if unfolded},
+            "unfolded": unfolded.get("network", {}),
         }
         save_checkpoint(self.checkpoint, self.job, self.step, network, self.optimisers.state(), rest)
         self.kept = time.monotonic()
         self.keeping = self.kept - begun
 
-    def _adapter(self, tensors: dict[str, Tensor], head: SeedHead | None, verdict: dict[str, Any]) -> Adapter:
+    def _adapter(self, head: SeedHead | None, verdict: dict[str, Any]) -> Adapter:
         report = verdict | {
             "fold": self.fold_report,
             "images": self.tell.images,
@@ -365,7 +368,7 @@ class _FineTune:
             architecture=self.unfolded["architecture"] if self.unfolded else self.network.architecture(),
             report=report,
         )
-        adapter = Adapter(tensors | (tensors_of(head) if head else {}), meta)
+        adapter = Adapter(self.network.tensors() | (tensors_of(head) if head else {}), meta)
         return compose(self.network.start, adapter) if self.network.start else adapter
 
     def _one_object(self) -> bool:
