@@ -21,8 +21,8 @@ REST_MS = 400
 PART = 30
 
 
-def plain_window(hands: Hands, image: np.ndarray) -> tuple[napari.Viewer, Labels]:
-    """Return a napari whose window is as large as that of the dock, with an image and empty labels on it."""
+def plain_window(hands: Hands, image: np.ndarray, layers: int = 2) -> tuple[napari.Viewer, Labels]:
+    """Return a napari whose window is as large as that of the dock, with an image, labels and empty layers on it."""
     viewer = napari.Viewer()
     beside = QWidget()
     beside.setFixedWidth(hands.dock.width())
@@ -31,6 +31,9 @@ def plain_window(hands: Hands, image: np.ndarray) -> tuple[napari.Viewer, Labels
     viewer.window.resize(window.width(), window.height())
     viewer.add_image(image)
     labels = viewer.add_labels(np.zeros(image.shape[:2], np.int32), opacity=0.5)
+    for _ in range(layers - 2):
+        viewer.add_points(ndim=2)
+    viewer.layers.selection.active = labels
     pause(REST_MS)
     return viewer, labels
 

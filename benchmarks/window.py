@@ -23,7 +23,7 @@ from heartbeat import Heartbeat
 from naslora_napari._qt import driving
 from naslora_napari._qt.canvas import IMAGE
 from naslora_napari._qt.dock import NasLoraDock
-from naslora_napari.demo.hands import AIM_MS, Hands, pause
+from naslora_napari.demo.hands import Hands, pause
 from naslora_napari.demo.material import Material
 from naslora_napari.demo.measure import MIB, percentiles
 from naslora_napari.jobs.commands import THREAD_VARIABLES
@@ -66,12 +66,14 @@ class Annotator:
         self._open_image("open the project", self._choose_project)
         self._to_last_image()
 
-    def pairs(self, count: int, aim: bool = False) -> dict[str, Any]:
-        """Click, and ask the bare model the same, in turns; with ``aim`` the mouse rests before each click."""
+    def pairs(self, count: int, still_ms: int | None = None) -> dict[str, Any]:
+        """Click, and ask the bare model the same, in turns; the mouse jumps, or comes as a hand and then rests."""
         bare = _Bare(self.dock)
         handed, drawn, calls, same = [], [], [], 0
         for _ in range(count):
-            took = self.hands.timed_click(next(self._places), aim=aim)[1]  # no heart beats: they would slow it down
+            took = self.hands.timed_click(next(self._places), still_ms=still_ms)[
+                1
+            ]  # no heart beats: they would slow it down
             handed.append(took.handed)
             drawn.append(took.drawn)
             seconds, mask = bare.ask(self._session.prompts)
@@ -82,7 +84,7 @@ class Annotator:
         real, data, wanted = percentiles(drawn), percentiles(handed), percentiles(calls)
         told = {
             "count": count,
-            "rest_ms": AIM_MS if aim else 0,
+            "still_ms": still_ms,
             "same_masks": same,
             "click_ms": real,
             "handed_ms": data,

@@ -26,8 +26,9 @@ POLL_MS = 4
 ANSWER_S = 120.0
 
 
-#: A person who aims rests the mouse for so long before a click, in ms.
-AIM_MS = 200
+#: A hand that aims comes from so far, in pixels of the canvas, in so many ms; the mouse tells where it is every so many
+#: ms.
+REACH, REACH_MS, TELLS_MS = 300, 400, 8
 
 
 class Took(NamedTuple):
@@ -130,13 +131,35 @@ class Hands:
         """Click on a place (row, col) of the image and return the answer that then is on the screen."""
         return self.timed_click(place, negative)[0]
 
-    def timed_click(self, place: Point, negative: bool = False, aim: bool = False) -> tuple[Prediction, Took]:
-        """Click, and return the answer and what it took; with ``aim`` the mouse rests at the place before."""
+    def timed_click(self, place: Point, negative: bool = False, still_ms: int | None = None) -> tuple[Prediction, Took]:
+        """Click, and return the answer and what it took from the button on.
+
+        Parameters
+        ----------
+        place : (row, col)
+            Of the image.
+        negative : bool
+            Click with the right button.
+        still_ms : int, optional
+            The mouse comes as a hand does and stands still for so long before the button; None: it jumps there.
+        """
         layer = self.dock.canvas.layers[IMAGE]
-        if aim:
-            driving.rest(self.viewer, layer, place)
-            pause(AIM_MS)
+        if still_ms is not None:
+            self._approach(driving.canvas_position(self.viewer, layer, place))
+            pause(still_ms)
         return self._answer(lambda: driving.click(self.viewer, layer, place, RIGHT if negative else LEFT))
+
+    def _approach(self, target: QPoint) -> None:
+        """Move the mouse to a pixel of the canvas as a hand does: minimum jerk (Flash and Hogan 1985)."""
+        canvas = driving.canvas_widget(self.viewer)
+        away = QPoint(-REACH if target.x() > REACH else REACH, 0)
+        started = time.perf_counter()
+        share = 0.0
+        while share < 1:
+            share = min(1.0, 1000 * (time.perf_counter() - started) / REACH_MS)
+            left = 1 - share**3 * (10 - 15 * share + 6 * share**2)
+            QTest.mouseMove(canvas, target + away * left)
+            pause(TELLS_MS)
 
     def drag_box(self, box: tuple[float, float, float, float]) -> Prediction:
         """Draw a box (row0, col0, row1, col1) and return the answer."""

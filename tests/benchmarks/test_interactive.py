@@ -28,9 +28,10 @@ KEYS = (
     "stall_ms_max",
     "dock_open_s",
     "brush_ratio",
-    "aimed_ratio_p50",
-    "click_ratio_no_draw_p50",
-    "click_ratio_over_bound_p50",
+    "brush_ratio_two_layers",
+    "jump_ratio_p50",
+    "jump_ratio_no_draw_p50",
+    "jump_ratio_over_bound_p50",
 )
 
 
@@ -42,7 +43,8 @@ def test_it_measures_a_real_window(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(done.stdout)
     assert all(found[key] > 0 for key in KEYS) and abs(found["rss_growth"]) < 1
-    assert found["clicks"]["count"] == found["clicks"]["same_masks"] == 2
+    for clicks in (found["jumps"], *found["still"].values()):
+        assert clicks["count"] == clicks["same_masks"] == 2
     assert found["session"]["clicks"] == 10 and found["session"]["accepts"] == 3 and found["session"]["swaps"] == 1
     assert found["training"]["niceness"] > 0 and found["training"]["threads_allowed"] <= found["training"]["cores"]
     assert found["dock"]["torch_imported"] is False
