@@ -126,7 +126,7 @@ def _worked(annotator: Annotator, folder: Path, options: argparse.Namespace) -> 
     found: dict[str, Any] = {}
     if "clicks" in options.only:
         found["jumps"] = annotator.pairs(options.pairs)
-        found["still"] = {str(still): annotator.pairs(options.pairs, still) for still in STILL_MS}
+        found["still"] = {after(still): annotator.pairs(options.pairs, still) for still in STILL_MS}
         found["plain"] = plain.frames(annotator.hands, SIDE, options.pairs)
     if "changes" in options.only:
         found["image_changes"] = annotator.change_images(options.changes)
@@ -143,11 +143,16 @@ def _worked(annotator: Annotator, folder: Path, options: argparse.Namespace) -> 
     return found
 
 
+def after(still_ms: int) -> str:
+    """Return the name of the clicks so many milliseconds after the mouse has stopped."""
+    return f"after_{still_ms}_ms"
+
+
 def _promised(found: dict[str, Any]) -> dict[str, float]:
     """Return the figures that have a goal, and those that say where the time goes."""
     promised: dict[str, float] = {}
-    if "clicks" in found:
-        jumps, hand, frame = found["jumps"], found["still"][str(STILL_MS[0])], found["plain"]["frame_ms"]["p50"]
+    if "jumps" in found:
+        jumps, hand, frame = found["jumps"], found["still"][after(STILL_MS[0])], found["plain"]["frame_ms"]["p50"]
         promised["click_ratio_p50"], promised["click_ratio_p95"] = hand["ratio_p50"], hand["ratio_p95"]
         promised["jump_ratio_p50"], promised["jump_ratio_p95"] = jumps["ratio_p50"], jumps["ratio_p95"]
         promised["jump_ratio_no_draw_p50"] = jumps["no_draw_ratio_p50"]
