@@ -2,7 +2,8 @@
 
 The default fine-tune (quick preset) of eight labelled images, without and with :mod:`naslora_trainer.interpolation`:
 the share is chosen on the training's own validation objects, and the held-out images of :mod:`packs` judge what it
-started from, all of what was learned, and the share. Each result is a file in ``--results``, with the adapter beside it. Run::
+started from, all of what was learned, and the share. Each result is a file in ``--results``, with the adapter beside
+it. Run::
 
     python benchmarks/kept_share.py --data DIR --json > kept_share.json
 """
