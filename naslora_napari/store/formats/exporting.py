@@ -14,6 +14,7 @@ from typing import Any
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved, saving
+from naslora_trainer.pixel_size import pixel_size
 
 from ..project import Project
 from .importing import Events
@@ -137,4 +138,5 @@ def _images(project: Project, report: ExportReport, on_event: Events | None) -> 
             {key: classes[info.class_id] for key, info in annotation.objects.items()},
             project.classes,
             partial(project.picture, entry.name),
+            pixel_size=partial(pixel_size, entry.path),
         )

@@ -142,6 +142,8 @@ class Labelled:
         Opens the image.
     place : Place, optional
         Which plane of a linked stack it is.
+    pixel_size : callable
+        Returns the height and width of a pixel in micrometres, None where the file does not tell.
     """
 
     name: str
@@ -151,6 +153,7 @@ class Labelled:
     all_classes: Sequence[ClassInfo]
     picture: Callable[[], Picture]
     place: Place | None = None
+    pixel_size: Callable[[], tuple[float, float] | None] = lambda: None
 
     def regions(self) -> Iterator[tuple[int, ClassInfo, Region]]:
         """Yield the id, the class and the pixels of each object, by id."""
