@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -246,6 +247,8 @@ def _labelled(wanted: Wanted, image: Written, labels: np.ndarray, index: tuple[i
         path = PurePosixPath(name)
         name = str(path.with_name(f"{path.stem}-{numbered(image.axes, image.planes, index)}{path.suffix}"))
         number = int(np.ravel_multi_index(index, image.planes))
-        place = Place(image.name, dict(zip(image.axes, index, strict=True)), number)
+        place = Place(image.name, number)
     known = {key: infos.get(image.classes.get(key, ""), PLAIN) for key in ids_in(labels)}
-    return Labelled(name, name, labels, known, list(infos.values()), lambda: open_picture(image.path, index), place)
+    where = dict(zip(image.axes, index, strict=True))
+    picture = partial(open_picture, image.path, index)
+    return Labelled(name, name, labels, known, list(infos.values()), picture, where, place)
