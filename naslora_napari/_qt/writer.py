@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from naslora_trainer.decode import is_zarr
 from naslora_trainer.errors import UserError
@@ -18,6 +17,7 @@ from naslora_trainer.pictures import planes_of
 from naslora_trainer.pixel_size import UNITS
 
 from ..store import Project
+from ..store.formats.scale import write_tiff
 from .opening import SUFFIX
 
 Layer = tuple[Any, dict[str, Any], str]
@@ -105,7 +105,7 @@ def _write_image(path: Path, pixels: np.ndarray, rgb: bool, attributes: dict[str
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
     path = next(free for free in itertools.chain([path], numbered) if not free.exists())
     planes = pixels.ndim - 2 - rgb
-    options: dict[str, Any] = {"axes": f"{'TZ'[2 - planes :]}YX{'S' if rgb else ''}"}
+    axes = f"{'tz'[2 - planes :]}yx{'s' if rgb else ''}"
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     try:
@@ -113,21 +113,13 @@ def _write_image(path: Path, pixels: np.ndarray, rgb: bool, attributes: dict[str
     except OSError as error:
         raise not_saved(path, error) from error
     with saving(path) as temporary:
-        tifffile.imwrite(
-            temporary,
-            pixels,
-            photometric="rgb" if rgb else "minisblack",
-            compression="zlib",
-            metadata=options,
-            **_resolution(attributes),
-        )
+        write_tiff(temporary, pixels, pixels.shape, pixels.dtype, axes, *_sides(attributes))
     return path
 
 
-def _resolution(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return how many pixels a centimetre has, where the layer is placed in a unit of length."""
-    sides = list(zip(attributes.get("scale") or (), attributes.get("units") or (), strict=False))[-2:]
-    lengths = [scale * UNITS[str(unit)] for scale, unit in sides if str(unit) in UNITS and scale > 0]
-    if len(lengths) != 2:
-        return {}
-    return {"resolution": (1e4 / lengths[1], 1e4 / lengths[0]), "resolutionunit": "CENTIMETER"}
+def _sides(attributes: dict[str, Any]) -> tuple[tuple[float, float] | None, float | None]:
+    """Return height and width of a pixel, and the depth of a voxel, in micrometres, where the layer tells them."""
+    told = list(zip(attributes.get("scale") or (), attributes.get("units") or (), strict=False))
+    lengths = [scale * UNITS[str(unit)] if str(unit) in UNITS and scale > 0 else None for scale, unit in told]
+    depth, height, width = ([None] * 3 + lengths)[-3:]
+    return (height, width) if height and width else None, depth

@@ -36,7 +36,8 @@ class Wanted:
     out : Path
         The folder of the results.
     format : str
-        Of label images, one of :data:`SUFFIXES`: ``tiff`` and ``zarr`` have 32 bits, ``png`` 16.
+        Of label images, one of :data:`SUFFIXES`: ``zarr`` has 32 bits, ``png`` 16, ``tiff`` those
+        where they do and else 32.
     extras : tuple of str
         Of :data:`EXTRAS`.
     classes : tuple of str

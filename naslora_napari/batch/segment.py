@@ -97,7 +97,8 @@ def segment_folder(
     is_paused : callable
         No image is begun while it is true; may be asked from any thread.
     format : str
-        Of label images: ``tiff`` (int32), ``png`` (uint16) or ``zarr`` (OME-Zarr, int32).
+        Of label images: ``tiff`` (uint16, int32 where there are more objects), ``png`` (uint16) or ``zarr`` (OME-Zarr,
+        int32).
     extras : sequence of str
         What else is written: ``overlays``, ``geojson`` (a file for each image), ``coco`` (one for all), ``semantic``
         (an image of the number of the class of each pixel; 1 is an object, where the model tells no classes).

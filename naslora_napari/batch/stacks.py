@@ -109,7 +109,7 @@ def segment_stack(name: str, path: Path, stack: Opened, segment_each: SegmentEac
             planes.close()
         classes = _classes(rows, linker.count, wanted)
         layout = Layout((*stack.planes, *stack.size), stack.axes, side, depth)
-        write_files(wanted, name, Pages(layout, labels.planes, lambda: _seen(path, stack), classes))
+        write_files(wanted, name, Pages(layout, labels.planes, lambda: _seen(path, stack), linker.count, classes))
     summary = summarise(name, rows, stack.size, side)
     planes_in_all = int(np.prod(stack.planes))
     whole = {"objects": linker.count, "planes": planes_in_all, "covered": summary["covered"] / planes_in_all}

@@ -252,7 +252,8 @@ def _finish(item: _Item, wanted: Wanted) -> Outcome:
             name, item.source.values, labels, item.found.confidence, side, wanted.names_of(item.found.classes)
         )
         layout = Layout(labels.shape, pixel_um=side)
-        write_files(wanted, name, Pages(layout, lambda: iter([labels]), lambda: iter([rgb]), item.found.classes))
+        most = int(labels.max(initial=0))
+        write_files(wanted, name, Pages(layout, lambda: iter([labels]), lambda: iter([rgb]), most, item.found.classes))
         sizes = wanted.sizes_of(name)
         summary = summarise(name, rows, labels.shape, side)
         outcome.entry |= {"stamp": item.stamp, "sizes": sizes, "objects": len(rows), "summary": summary}

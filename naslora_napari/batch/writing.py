@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
-import tifffile
 from skimage.segmentation import find_boundaries
 
 from naslora_trainer.data import ids_in
@@ -21,6 +21,7 @@ from naslora_trainer.pictures import open_picture
 from ..store.formats import FORMATS
 from ..store.formats.geojson import features, write_file
 from ..store.formats.neutral import Labelled, Place
+from ..store.formats.scale import png_scale, write_tiff
 from ..store.manifest import numbered
 from ..store.records import ClassInfo
 from . import ngff
@@ -33,8 +34,8 @@ from .table import Table
 BAND = 1 << 22
 #: Side of the tiles of a large label image.
 TILE = 512
-#: From so many bytes of pixels on a TIFF is a BigTIFF: compressed, it might not fit into 4 GB either.
-BIG = 7 << 29
+#: So many objects have numbers of 16 bits, which every program reads.
+MOST = np.iinfo(np.uint16).max
 OUTLINE = (255, 220, 0)
 COCO, CLASSES = "coco.json", "classes.csv"
 
@@ -51,6 +52,8 @@ class Pages:
         Yields the planes of labels, (H, W) int32 each, anew each time.
     rgb : callable
         Yields the planes as the models see them, (H, W, 3) uint8, as arrays or in parts.
+    objects : int
+        The largest number in the labels.
     classes : ndarray, optional
         (N,) int: number of the class of each object.
     """
@@ -58,6 +61,7 @@ class Pages:
     layout: Layout
     labels: Callable[[], Iterator[np.ndarray]]
     rgb: Callable[[], Iterator[np.ndarray | Parts]]
+    objects: int
     classes: np.ndarray | None = None
 
 
@@ -162,28 +166,20 @@ def _planes_of(wanted: Wanted, image: Written) -> Iterator[Labelled]:
 
 
 def _write_labels(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:
-    most = np.iinfo(np.uint16).max
-    if path.suffix != ".png":
-        return _write_tiff(path, pages.labels(), pages.layout, np.int32)
-    labels = next(pages.labels())
-    if labels.size and labels.max() > most:
-        raise UserError(f"{name} has more than {most} objects, which a PNG cannot number.", "Choose TIFF.")
-    iio.imwrite(path, labels.astype(np.uint16))
+    if path.suffix == ".png" and pages.objects > MOST:
+        raise UserError(f"{name} has more than {MOST} objects, which a PNG cannot number.", "Choose TIFF.")
+    _write_planes(path, pages.labels(), pages.layout, np.uint16 if pages.objects <= MOST else np.int32)
 
 
 def _write_semantic(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:
     planes = (semantic(labels, pages.classes) for labels in pages.labels())
-    if path.suffix != ".png":
-        return _write_tiff(path, planes, pages.layout, np.uint8)
-    iio.imwrite(path, next(planes))
+    _write_planes(path, planes, pages.layout, np.uint8)
 
 
 def _write_overlay(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:
     colors = _outline_colors(wanted, pages.classes)
     drawn = (overlay(rgb, labels, colors) for rgb, labels in zip(pages.rgb(), pages.labels(), strict=True))
-    if path.suffix != ".png":
-        return _write_tiff(path, drawn, pages.layout, np.uint8, "S")
-    iio.imwrite(path, next(drawn))
+    _write_planes(path, drawn, pages.layout, np.uint8, "s")
 
 
 def _write_outlines(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:
@@ -201,19 +197,20 @@ _WRITERS: dict[str, Callable[[Path, Wanted, str, Pages], None]] = {
 }
 
 
-def _write_tiff(path: Path, planes: Iterator[np.ndarray], layout: Layout, dtype: Any, colours: str = "") -> None:
-    """Write planes as a TIFF; a large image in tiles, so that others need not read all of it."""
-    shape = (*layout.shape, *[3] * len(colours))
-    tifffile.imwrite(
+def _write_planes(path: Path, planes: Iterator[np.ndarray], layout: Layout, dtype: Any, colours: str = "") -> None:
+    """Write planes as a TIFF, a large image in tiles, so that others read it in parts; or the only one as a PNG."""
+    if path.suffix == ".png":
+        iio.imwrite(path, next(planes).astype(dtype, copy=False), **png_scale(layout.pixel_um))
+        return
+    write_tiff(
         path,
         planes if layout.axes else next(planes),
-        shape=shape,
-        dtype=dtype,
-        bigtiff=int(np.prod(shape)) * np.dtype(dtype).itemsize > BIG,
-        compression="zlib",
-        photometric="rgb" if colours else "minisblack",
-        tile=None if layout.axes or np.prod(layout.shape) <= LARGE else (TILE, TILE),
-        metadata={"axes": f"{layout.axes.upper()}YX{colours}"},
+        (*layout.shape, *[3] * len(colours)),
+        dtype,
+        f"{layout.axes}yx{colours}",
+        layout.pixel_um,
+        layout.depth_um,
+        None if layout.axes or np.prod(layout.shape) <= LARGE else TILE,
     )
 
 
@@ -250,6 +247,8 @@ def _labelled(wanted: Wanted, image: Written, labels: np.ndarray, index: tuple[i
         path = PurePosixPath(name)
         name = str(path.with_name(f"{path.stem}-{numbered(image.axes, image.planes, index)}{path.suffix}"))
         number = int(np.ravel_multi_index(index, image.planes))
-        place = Place(image.name, dict(zip(image.axes, index, strict=True)), number)
+        place = Place(image.name, number)
     known = {key: infos.get(image.classes.get(key, ""), PLAIN) for key in ids_in(labels)}
-    return Labelled(name, name, labels, known, list(infos.values()), lambda: open_picture(image.path, index), place)
+    where = dict(zip(image.axes, index, strict=True))
+    picture = partial(open_picture, image.path, index)
+    return Labelled(name, name, labels, known, list(infos.values()), picture, where, place)

@@ -25,7 +25,7 @@ from naslora_napari.batch.work import Model
 from naslora_napari.batch.writing import OUTLINE
 from naslora_napari.store.formats import FORMATS
 from naslora_trainer.pictures import open_picture, picture_size, planes_of
-from naslora_trainer.pixel_size import pixel_size
+from naslora_trainer.pixel_size import pixel_size, voxel_depth
 
 from ..trainer.test_pictures import write_zarr
 
@@ -74,7 +74,9 @@ def test_nested_folders_are_mirrored_and_measured(folder: Path, tmp_path: Path) 
             folder, out, recursive=True, on_event=events.append, extras=("coco", "geojson", "overlays")
         )
         assert report.images == 5 and report.objects == 15 and not report.failed
-    assert tifffile.imread(out / "sub/deep/e.tif").max() == 5
+    assert tifffile.imread(out / "sub/deep/e.tif").max() == 5 and pixel_size(out / "sub/deep/e.tif") == (0.5, 0.5)
+    assert iio.immeta(out / "overlays/b.png")["dpi"] == pytest.approx((50800, 50800))
+    assert pixel_size(out / "a.tif") is None and "dpi" not in iio.immeta(out / "overlays/a.png")
     found = rows(out)
     assert len(found) == 15 and {row["area"] for row in found} == {"64.0"}
     sized = [row for row in found if row["image"] == "b.tif"]
@@ -313,7 +315,9 @@ def test_a_stack_is_segmented_plane_by_plane_and_linked(tmp_path: Path) -> None:
     report = segment_folder(folder, out, extras=extras)
     assert (report.images, report.objects) == (3, 2 + 4 + 2) and [name for name, _ in report.failed] == ["cut.tif"]
     labels = tifffile.imread(out / "z.tif")
-    assert labels.dtype == np.int32 and np.array_equal(labels > 0, moving(6) > 128)
+    assert labels.dtype == np.uint16 and np.array_equal(labels > 0, moving(6) > 128)
+    for where in ("z.tif", "semantic/z.tif", "overlays/z.tif"):
+        assert (pixel_size(out / where), voxel_depth(out / where)) == ((0.5, 0.5), 3)
     assert [sorted(np.unique(plane)) for plane in labels] == [[0, 1, 2]] * 3 + [[0, 1]] * 3
     assert planes_of(out / "z.tif") == ("z", (6,)) and planes_of(out / "tz.tif") == ("tz", (2, 4))
     both = tifffile.imread(out / "tz.tif")

@@ -91,7 +91,9 @@ def test_memory_is_that_of_the_labels_and_the_results_are_the_same(tmp_path: Pat
     def segment(rgb: np.ndarray | Parts, values: object) -> list[dict[str, object]]:
         found = tiling.stitched(rgb, 256, lambda tiles: map(threshold, tiles))
         rows = measure.measure("large.tif", values, found.labels, found.confidence)
-        pages = Pages(Layout(found.labels.shape), lambda: iter([found.labels]), lambda: iter([rgb]))
+        pages = Pages(
+            Layout(found.labels.shape), lambda: iter([found.labels]), lambda: iter([rgb]), int(found.labels.max())
+        )
         write_files(wanted, "large.tif", pages)
         return rows
 

@@ -47,7 +47,8 @@ def read(path: Path) -> Iterator[Found]:
 def write(images: Iterable[Labelled], path: Path, polygons: bool = False) -> None:
     """Write a COCO file, with run lengths, which keep every pixel, or polygons.
 
-    Stacks are told as CocoVID does: a video of frames, and ``instance_id`` is what an object is called in all of them.
+    Linked stacks are told as CocoVID does: a video of frames, and ``instance_id`` is what an object
+    is called in all of them.
     """
     content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
     videos: dict[str, int] = {}
@@ -57,10 +58,12 @@ def write(images: Iterable[Labelled], path: Path, polygons: bool = False) -> Non
             {"id": c.id, "name": c.name, "supercategory": "", "color": checks.rgb(c.color)} for c in image.all_classes
         ]
         entry = {"id": number, "file_name": image.file_name, "height": rows, "width": cols}
+        if image.index:
+            entry["plane"] = image.index
         of_stack: dict[str, int] = {}
         if image.place is not None:
             of_stack = {"video_id": videos.setdefault(image.place.stack, len(videos) + 1)}
-            entry |= of_stack | {"frame_id": image.place.number, "plane": image.place.index}
+            entry |= of_stack | {"frame_id": image.place.number}
         content["images"].append(entry)
         for key, info, region in image.regions():
             content["annotations"].append(

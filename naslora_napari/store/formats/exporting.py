@@ -14,8 +14,11 @@ from typing import Any
 
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import not_saved, saving
+from naslora_trainer.pictures import planes_of
+from naslora_trainer.pixel_size import pixel_size
 
 from ..project import Project
+from ..records import ImageEntry
 from .importing import Events
 from .neutral import Labelled
 from .registry import Format, writable
@@ -137,4 +140,17 @@ def _images(project: Project, report: ExportReport, on_event: Events | None) -> 
             {key: classes[info.class_id] for key, info in annotation.objects.items()},
             project.classes,
             partial(project.picture, entry.name),
+            _index(entry),
+            pixel_size=partial(pixel_size, entry.path),
         )
+
+
+def _index(entry: ImageEntry) -> dict[str, int]:
+    """Return the place of a plane along the axes of its stack, by their letters; empty where the file does not tell."""
+    if not entry.plane:
+        return {}
+    try:
+        axes, _ = planes_of(entry.path)
+    except UserError:  # the objects are exported all the same
+        return {}
+    return dict(zip(axes, entry.plane, strict=False))

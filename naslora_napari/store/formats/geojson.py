@@ -49,8 +49,7 @@ def features(image: Labelled) -> Iterator[dict[str, Any]]:
     """
     for found in image.regions():
         feature = _feature(*found)
-        if image.place is not None:
-            index = image.place.index
+        if index := image.index:
             depth = next((index[axis] for axis in reversed(list(index)) if axis != "t"), 0)
             feature["geometry"]["plane"] = {"c": -1, "z": depth, "t": index.get("t", 0)}
             feature["properties"] |= index

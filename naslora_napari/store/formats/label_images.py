@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from naslora_trainer.data import areas_in
 from naslora_trainer.errors import UserError
@@ -16,6 +15,7 @@ from naslora_trainer.images import check_same_size, image_size, list_images, rea
 from .matching import plain_name
 from .neutral import Found, Labelled, Plane, Region, Size, paint
 from .outlines import cropped
+from .scale import write_tiff
 
 IMAGES, MASKS = "images", "masks"
 #: A file of another kind has lost the numbers.
@@ -66,7 +66,7 @@ def _region(path: Path, size: Size) -> Region | None:
 def write(images: Iterable[Labelled], folder: Path) -> None:
     """Write a label image for each image."""
     for image in images:
-        _write_labels(folder / f"{image.name}.tif", image.labels)
+        _write_labels(folder / f"{image.name}.tif", image)
 
 
 def write_pairs(images: Iterable[Labelled], folder: Path) -> None:
@@ -74,17 +74,18 @@ def write_pairs(images: Iterable[Labelled], folder: Path) -> None:
     for name in (IMAGES, MASKS):
         (folder / name).mkdir()
     for image in images:
-        _write_labels(folder / MASKS / f"{image.name}.tif", image.labels)
+        _write_labels(folder / MASKS / f"{image.name}.tif", image)
         pixels = np.asarray(image.picture().levels[0])
-        colours = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
-        kind = "rgb" if colours and pixels.dtype.kind == "u" else "minisblack"
-        tifffile.imwrite(folder / IMAGES / f"{image.name}.tif", pixels, compression="zlib", photometric=kind)
+        axes = "yxs" if pixels.ndim == 3 else "yx"
+        path = folder / IMAGES / f"{image.name}.tif"
+        write_tiff(path, pixels, pixels.shape, pixels.dtype, axes, image.pixel_size())
 
 
-def _write_labels(path: Path, labels: np.ndarray) -> None:
+def _write_labels(path: Path, image: Labelled) -> None:
     """Write labels as 16 bits, which every program reads, where they fit."""
-    fits = not labels.size or labels.max() <= np.iinfo(np.uint16).max
-    tifffile.imwrite(path, labels.astype(np.uint16 if fits else np.int32), compression="zlib")
+    labels = image.labels
+    dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.int32
+    write_tiff(path, labels, labels.shape, dtype, "yx", image.pixel_size())
 
 
 def label_images_in(folder: Path) -> list[Path]:

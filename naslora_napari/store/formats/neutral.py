@@ -105,20 +105,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Place:
-    """Which plane of a stack or series an image is.
+    """Which plane of a linked stack or series an image is.
 
     Attributes
     ----------
     stack : str
         The stack, whose objects keep their numbers from plane to plane.
-    index : mapping of str to int
-        The place along each axis of planes, by its letter, such as ``{"t": 2, "z": 7}``; from 0 on.
     number : int
         Of the plane among all of them, from 0 on.
     """
 
     stack: str
-    index: Mapping[str, int]
     number: int
 
 
@@ -140,8 +137,13 @@ class Labelled:
         The classes of the project.
     picture : callable
         Opens the image.
+    index : mapping of str to int
+        Of a plane of a stack or series: its place along each axis of planes, by its letter, such as
+        ``{"t": 2, "z": 7}``; from 0 on.
     place : Place, optional
         Which plane of a linked stack it is.
+    pixel_size : callable
+        Returns the height and width of a pixel in micrometres, None where the file does not tell.
     """
 
     name: str
@@ -150,7 +152,9 @@ class Labelled:
     classes: dict[int, ClassInfo]
     all_classes: Sequence[ClassInfo]
     picture: Callable[[], Picture]
+    index: Mapping[str, int] = field(default_factory=dict)
     place: Place | None = None
+    pixel_size: Callable[[], tuple[float, float] | None] = lambda: None
 
     def regions(self) -> Iterator[tuple[int, ClassInfo, Region]]:
         """Yield the id, the class and the pixels of each object, by id."""

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from naslora_napari.store import Project
-from naslora_napari.store.formats import FORMATS, export_project, label_images
+from naslora_napari.store.formats import FORMATS, export_project, scale
 from naslora_trainer.errors import UserError
 
 WRITABLE = [name for name, found in FORMATS.items() if found.write is not None]
@@ -48,7 +48,7 @@ def test_a_full_disk_is_a_sentence(full: Project, tmp_path: Path, monkeypatch: p
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(label_images.tifffile, "imwrite", full_disk)
+    monkeypatch.setattr(scale.tifffile, "imwrite", full_disk)
     with pytest.raises(UserError, match="disk is full"):
         export_project(full, "labels", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -102,6 +102,9 @@ def test_planes_of_a_stack_find_their_labels(tmp_path: Path) -> None:
         assert [image.name for image in report.images] == ["s-z1"], report
         assert np.array_equal(other.annotation("s-z1").labels > 0, mask)
     assert np.array_equal(tifffile.imread(tmp_path / "pairs" / "images" / "s-z1.tif"), stack[1])
+    (feature,) = json.loads((tmp_path / "geojson" / "s-z1.geojson").read_text())["features"]
+    assert feature["geometry"]["plane"] == {"c": -1, "z": 1, "t": 0}, "QuPath lays it on this plane of the stack"
+    assert feature["properties"]["z"] == 1
 
 
 def test_images_with_objects_are_left_alone_unless_asked(empty: Project, tmp_path: Path) -> None:
