@@ -25,6 +25,7 @@ from naslora_trainer.data import TrainingImage
 from naslora_trainer.files import read_json, write_json
 from naslora_trainer.gate import MOST_OBJECTS
 from naslora_trainer.interpolation import SHARES, best_share
+from naslora_trainer.verdict import Each
 from packs import TARGETS, held_out, labelled, read_pack
 from quality import SEEDS, mean_and_spread
 from resume import keep_settings, parser_of, run_parts
@@ -84,12 +85,12 @@ def one(data: Path, results: Path, target: str, method: str, seed: int) -> None:
         adapter.save(kept)
     adapter = Adapter.load(kept)
     validation = {share: dice(scaled(adapter, share), split_images(images).validation) for share in SHARES}
-    share = best_share({at: {kind: found[kind] for kind in ("click_1", "box")} for at, found in validation.items()})
+    share = best_share({at: each for at, (_, each) in validation.items()})
     judges = read_pack(data, target, held_out(target))
-    found = {at: dice(scaled(adapter, at), judges) for at in {0.0, share, 1.0}}
+    found = {at: dice(scaled(adapter, at), judges)[0] for at in {0.0, share, 1.0}}
     ways = dict(zip(WAYS, (found[0.0], found[share], found[1.0]), strict=True))
     result = {"target": target, "method": method, "seed": seed, "share": share, **ways}
-    result["validation"] = {str(at): value for at, value in validation.items()}
+    result["validation"] = {str(at): means for at, (means, _) in validation.items()}
     write_json(results / f"{target}-{method}-{seed}.json", result)
 
 
@@ -100,17 +101,22 @@ def scaled(adapter: Adapter, share: float) -> Adapter:
     return Adapter(tensors, adapter.meta)
 
 
-def dice(adapter: Adapter, images: Sequence[TrainingImage]) -> dict[str, float]:
-    """Return the mean Dice on images, by measure."""
+def dice(adapter: Adapter, images: Sequence[TrainingImage]) -> tuple[dict[str, float], Each]:
+    """Return the mean Dice on images, by measure, and that of each object."""
     from naslora_trainer.evaluate import evaluate
     from naslora_trainer.examinee import Examinee
     from naslora_trainer.models import build
 
+    each: dict[tuple[str, int, str], float] = {}
+
+    def note(name: str, key: int, prompt: str, value: float) -> None:
+        each[name, key, prompt] = value
+
     model = Examinee(build(adapter.meta.base, adapter), adapter.meta.prompts)
-    scores = evaluate(model, images, clicks=CLICKS, max_objects=MOST_OBJECTS)
+    scores = evaluate(model, images, clicks=CLICKS, max_objects=MOST_OBJECTS, on_object=note)
     clicks = scores["point"]["dice"]
     values = (clicks[0], clicks[2], scores["box"]["dice"])
-    return {name: float(value) for name, value in zip(MEASURES, values, strict=True)}
+    return {name: float(value) for name, value in zip(MEASURES, values, strict=True)}, each
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -13,22 +13,34 @@ from segment_anything.modeling import Sam
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.interpolation import SHARES, best_share
 from naslora_trainer.network import TrainableSam
-
-DICE = st.floats(0, 1)
-
-
-@given(st.lists(st.tuples(DICE, DICE), min_size=len(SHARES), max_size=len(SHARES)))
-def test_no_share_is_better_by_more_than_a_trifle(scores: list[tuple[float, float]]) -> None:
-    dice = {share: {"click": click, "box": box} for share, (click, box) in zip(SHARES, scores, strict=True)}
-    means = {share: (one["click"] + one["box"]) / 2 for share, one in dice.items()}
-    chosen = best_share(dice)
-    assert means[chosen] >= max(means.values()) - 0.0021
-    assert all(means[share] < max(means.values()) - 0.0019 for share in SHARES if share > chosen)
+from naslora_trainer.verdict import Each, paired
 
 
-def test_of_equals_the_one_that_learned_most_is_taken() -> None:
-    assert best_share({share: {"click": 0.7, "box": 0.8} for share in SHARES}) == 1
-    assert best_share({1.0: {"click": 0.5, "box": 0.9}, 0.5: {"click": 0.8, "box": 0.8}}) == 0.5
+def of(*dice: float, box: float = 0.8) -> Each:
+    """One click and one box on each of some objects."""
+    return {("a", key, kind): value for key, one in enumerate(dice) for kind, value in (("click", one), ("box", box))}
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=len(SHARES), max_size=len(SHARES)))
+def test_what_is_kept_loses_nowhere(scores: list[list[float]]) -> None:
+    each = {share: of(*dice) for share, dice in zip(SHARES, scores, strict=True)}
+    chosen = each[best_share(each)]
+    assert paired("click", each[0.0], chosen).outcome != "worse"
+    assert paired("box", each[0.0], chosen).outcome != "worse"
+
+
+def test_of_equals_the_one_that_learned_most_is_kept() -> None:
+    assert best_share({share: of(0.7, 0.8) for share in SHARES}) == 1
+    assert best_share({1.0: of(0.71, 0.69), 0.5: of(0.7, 0.72), 0.0: of(0.7, 0.7)}) == 1
+
+
+def test_clearly_better_is_better() -> None:
+    assert best_share({1.0: of(0.60, 0.70), 0.5: of(0.80, 0.91), 0.0: of(0.5, 0.6)}) == 0.5
+    assert best_share({1.0: of(0.7), 0.5: of(0.9), 0.0: of(0.6)}) == 0.5
+
+
+def test_a_gain_in_boxes_does_not_make_up_for_a_loss_in_clicks() -> None:
+    assert best_share({1.0: of(0.6, 0.6, box=0.99), 0.5: of(0.72, 0.71), 0.0: of(0.7, 0.7)}) == 0.5
 
 
 @pytest.mark.parametrize("decoder", ["full", "lora"])

@@ -10,14 +10,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .examinee import Examinee
 from .gate import Gate
 from .network import TrainableSam
+from .verdict import Each, means, paired
 
 #: Of the way from the start to what was learned. With 0 prompts are answered as before.
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
-#: Dice that is no difference: of two shares this close the larger one is taken, which knows more of the new images.
-SLIGHT = 0.002
 
 
 @dataclass(frozen=True)
@@ -62,24 +63,43 @@ def keep_what_helps(
         network.load(learned, share)
         dice[share] = gate.measure(ask())
         each[share] = gate.candidate
-    best = best_share(dice)
+    best = best_share(each)
     network.load(learned, best)
     gate.candidate = each[best]
     return Kept(best, {str(share): found for share, found in dice.items()})
 
 
-def best_share(dice: Mapping[float, Mapping[str, float]]) -> float:
-    """Return the share with the best mean Dice over the kinds of prompts.
+def best_share(each: Mapping[float, Each]) -> float:
+    """Return how much of what was learned to keep.
+
+    A share that loses against the smallest one (:attr:`naslora_trainer.verdict.Comparison.outcome`) in clicks or in
+    boxes is left out. Of the others it is the largest one that is within one standard error of the best (the rule of
+    Breiman et al. 1984 for the size of a tree): few objects cannot tell them apart, and the largest one knows more of
+    the new images.
 
     Parameters
     ----------
-    dice : mapping
-        By share, 0 to 1, the Dice of each kind of prompt on held-out objects.
-
-    Returns
-    -------
-    float
-        The largest of the shares that are within :data:`SLIGHT` of the best one.
+    each : mapping
+        By share, 0 to 1, the Dice of each validation object and prompt.
     """
-    means = {share: math.fsum(each.values()) / len(each) for share, each in dice.items()}
-    return max(share for share, mean in means.items() if mean >= max(means.values()) - SLIGHT)
+    start = each[min(each)]
+    harmless = [share for share, dice in each.items() if not _loses(start, dice)]
+    scores = {share: _of_objects(each[share]) for share in harmless}
+    best = max(scores, key=lambda share: (np.mean(scores[share]), share))
+    return max(share for share in harmless if _within_one_error(scores[best] - scores[share]))
+
+
+def _loses(before: Each, after: Each) -> bool:
+    return any(paired(kind, before, after).outcome == "worse" for kind in means(before))
+
+
+def _of_objects(dice: Each) -> np.ndarray:
+    """Return the mean Dice over the prompts of each object, always in the same order."""
+    objects = sorted({key[:2] for key in dice})
+    prompts = {key[2] for key in dice}
+    return np.array([np.mean([dice[*key, prompt] for prompt in prompts]) for key in objects])
+
+
+def _within_one_error(lost: np.ndarray) -> bool:
+    """Return whether a mean loss, 0 or more, is no more than its standard error; one object tells nothing of that."""
+    return bool(lost.mean() <= (lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0))
