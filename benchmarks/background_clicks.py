@@ -77,7 +77,7 @@ def measure(data: Path, seed: int) -> dict[str, Any]:
     for way, images in ways.items():
         head = train_head(images, embed, sam.image_encoder.img_size, config.steps, seed)
         assert head is not None
-        found[way] = automatic_f1(Examinee(sam, ()), head, tests, one_object=False)
+        found[way] = automatic_f1(Examinee(sam, ()), head, [(test, test.known) for test in tests], one_object=False)
     return found
 
 

@@ -49,8 +49,8 @@ class ComparisonDialog(QDialog):
         if event.get("automatic"):
             scores["auto"] = event["automatic"]
             text += (
-                " Automatic: what it finds by itself in held-out images in which every object is labelled (F1 at "
-                "IoU 0.5); empty where a model does not do that."
+                " Automatic: what it finds by itself where every object is labelled, in held-out images or around "
+                "held-out objects (F1 at IoU 0.5); empty where a model does not do that."
             )
         text += (
             " Behind ±: what chance can make of so few objects. A difference within it is none, unless it is large: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from naslora_trainer.instances import instances_of
 from naslora_trainer.models import build
 from naslora_trainer.seed_head import SeedHead, new_head, tensors_of
 from naslora_trainer.seed_targets import seed_targets
+from naslora_trainer.splits import split_images
 
 SIDE = 128
 
@@ -46,16 +48,35 @@ def image() -> TrainingImage:
 
 
 def test_objects_count_where_all_are_labelled(image: TrainingImage, small_sam: Sam) -> None:
-    head, model = Knows(image), Examinee(small_sam, ())
-    assert automatic_f1(model, head, [image], False) == 1
+    def f1(images: list[TrainingImage], one_object: bool) -> float:
+        pairs = [(image, image.known) for image in images]
+        return automatic_f1(Examinee(small_sam, ()), Knows(image), pairs, one_object)
+
+    assert f1([image], False) == 1
     fewer = replace(image, labels=np.where(image.labels == 40, 0, image.labels))
-    assert automatic_f1(model, head, [fewer], False) == pytest.approx(4 / 5)  # the third is wrong
+    assert f1([fewer], False) == pytest.approx(4 / 5)  # the third is wrong
     one = replace(image, labels=(image.labels > 0).astype(np.int32))
-    assert automatic_f1(model, head, [one], True) == 1 and automatic_f1(model, head, [one], False) < 0.5
+    assert f1([one], True) == 1 and f1([one], False) < 0.5
     assert len(instances_of(np.zeros((3, 20, 20)), True).seeds) == 0
     left = replace(fewer, complete=False, rois=((0, 0, 60, 45),))
-    assert automatic_f1(model, head, [left], False) == 1  # nothing is known of it
-    assert automatic_f1(model, head, [fewer, left], False) == pytest.approx(8 / 9)
+    assert f1([left], False) == 1  # nothing is known of it
+    assert f1([fewer, left], False) == pytest.approx(8 / 9)
+
+
+def test_objects_that_train_are_neither_right_nor_wrong(image: TrainingImage, small_sam: Sam) -> None:
+    """Of an image whose objects are in both parts, what is found is judged around those that judge."""
+    more = np.zeros((60, 90), np.int32)
+    for number, (row, col) in enumerate(itertools.product(range(2, 50, 14), range(2, 80, 14)), start=1):
+        more[row : row + 8, col : col + 8] = number
+    whole = replace(image, labels=more)
+    split = split_images([whole])
+    assert (split.judged[0] & (more > 0)).sum() == (split.validation[0].labels > 0).sum()
+    model, pairs = Examinee(small_sam, ()), list(zip(split.validation, split.judged, strict=True))
+    assert automatic_f1(model, Knows(whole), pairs, False) == 1
+    held = np.unique(split.validation[0].labels)[1:]
+    blind = replace(whole, labels=np.where(more == held[0], 0, more))
+    assert automatic_f1(model, Knows(blind), pairs, False) == pytest.approx(2 * (n := len(held) - 1) / (2 * n + 1))
+    assert not split_images([replace(whole, complete=False)]).judged[0].any()
 
 
 def test_the_gate_compares_what_there_is(

@@ -19,7 +19,7 @@ from .seed_head import SeedHead, maps_of
 def automatic_f1(
     model: Examinee,
     head: SeedHead,
-    images: Sequence[TrainingImage],
+    images: Sequence[tuple[TrainingImage, np.ndarray]],
     one_object: bool,
     check_stop: Callable[[], None] = lambda: None,
 ) -> float:
@@ -33,20 +33,29 @@ def automatic_f1(
         Whose embedding the head looks at.
     head : SeedHead
         On the same device.
-    images : sequence of TrainingImage
-        Objects are compared where every one of them is labelled: in complete images, and in regions of interest.
+    images : sequence of (TrainingImage, ndarray)
+        With (H, W) bool: where its objects are compared (see :class:`naslora_trainer.splits.Split`), found and labelled
+        ones that lie there for the most part.
     one_object : bool
         Whether each image that it learned from had one object (see :func:`naslora_trainer.instances.instances_of`).
     check_stop : callable
         Called between images; may raise.
     """
     side, total = model.sam.image_encoder.img_size, Matches()
-    for image in images:
+    for image, judged in images:
         check_stop()
         seen = input_of(model.sam, image, 0)
         (maps,) = maps_of(head, model.embedding(image), seen, [image.labels.shape])
         height, width = maps.shape[1:]
-        labels, known = (framed(plane, 0, side)[:height, :width] for plane in (image.labels, image.known))
+        labels, there = (framed(plane, 0, side)[:height, :width] for plane in (image.labels, judged))
         found = instances_of(maps, one_object).labels
-        total += match(np.where(known, found, 0), np.where(known, labels, 0))
+        total += match(mostly_in(found, there > 0), mostly_in(labels, there > 0))
     return total.f1
+
+
+def mostly_in(labels: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Return a label image with only the objects that have half of their pixels or more in a mask of its size."""
+    ids, index = np.unique(labels, return_inverse=True)  # numbers may be large
+    index = index.reshape(labels.shape)
+    inside, whole = (np.bincount(some, minlength=len(ids)) for some in (index[there], index.ravel()))
+    return np.where((2 * inside >= whole)[index], labels, 0)

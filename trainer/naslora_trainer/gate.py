@@ -13,7 +13,7 @@ import psutil
 import torch
 
 from .adapter import Adapter
-from .automatic import automatic_f1
+from .automatic import automatic_f1, mostly_in
 from .cache import PrefixCache
 from .config import FineTuneConfig
 from .data import TrainingImage, ids_in
@@ -43,6 +43,9 @@ class Gate:
         A torch device name.
     check_stop : callable
         Called after each object; may raise.
+    judged : sequence of ndarray, optional
+        (H, W) bool of each image: where what a model finds by itself is compared; by default where every object is
+        labelled.
 
     Attributes
     ----------
@@ -57,9 +60,11 @@ class Gate:
         images: Sequence[TrainingImage],
         device: str,
         check_stop: Callable[[], None] = lambda: None,
+        judged: Sequence[np.ndarray] | None = None,
     ) -> None:
         self._config, self._images, self._device, self._check_stop = config, images, device, check_stop
-        self._whole = [image for image in images if image.known.any()]
+        where = [image.known for image in images] if judged is None else judged
+        self._whole = [(image, there) for image, there in zip(images, where, strict=True) if there.any()]
         #: Of the model in use.
         self._before: Each = {}
         self.candidate: Each = {}
@@ -186,7 +191,7 @@ class Gate:
     @property
     def _labelled(self) -> int:
         """How many objects there are where every one is labelled."""
-        return sum(len(ids_in(np.where(image.known, image.labels, 0))) for image in self._whole)
+        return sum(len(ids_in(mostly_in(image.labels, there))) for image, there in self._whole)
 
 
 def _told(share: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from scipy import ndimage
 
 from .data import TrainingImage, objects_of
 from .errors import UserError
@@ -23,10 +24,20 @@ VALIDATION_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Split:
-    """Images of the two parts; in a split by object an image is in both, each time with its own objects."""
+    """Images of the two parts; in a split by object an image is in both, each time with its own objects.
+
+    Attributes
+    ----------
+    train, validation : tuple of TrainingImage
+        The parts.
+    judged : tuple of ndarray
+        (H, W) bool of each validation image: where all that a model finds by itself is right or wrong. That is where
+        every object is labelled, and in an image of both parts nearer to an object that judges than to one that trains.
+    """
 
     train: tuple[TrainingImage, ...]
     validation: tuple[TrainingImage, ...]
+    judged: tuple[np.ndarray, ...]
 
     def objects(self) -> dict[str, int]:
         """Return the number of objects of each part."""
@@ -49,10 +60,12 @@ def split_images(images: Sequence[TrainingImage]) -> Split:
     by_image, train, validation = split_objects([(_source(i), key) for i in labelled for key in objects_of(i)])
     if by_image:
         halves = (dict.fromkeys(source for source, _ in part) for part in (train, validation))
-        return Split(*(tuple(i for source in half for i in labelled if _source(i) == source) for half in halves))
+        trained, held = (tuple(i for source in half for i in labelled if _source(i) == source) for half in halves)
+        return Split(trained, held, tuple(image.known for image in held))
     whole = {image.name: image for image in labelled}
-    trained = (_with_background(image, whole[image.name]) for image in _only(labelled, train))
-    return Split(tuple(trained), _only(labelled, validation))
+    trained = tuple(_with_background(image, whole[image.name]) for image in _only(labelled, train))
+    held = _only(labelled, validation)
+    return Split(trained, held, tuple(_around(image, whole[image.name]) for image in held))
 
 
 def split_objects(objects: Sequence[Key]) -> tuple[bool, list[Key], list[Key]]:
@@ -135,3 +148,12 @@ def _with_background(image: TrainingImage, whole: TrainingImage) -> TrainingImag
     if not nothing.any():
         return image
     return replace(image, nothing=nothing if image.nothing is None else nothing | image.nothing)
+
+
+def _around(image: TrainingImage, whole: TrainingImage) -> np.ndarray:
+    """Return where what is known of the whole image is about the objects that are left of it."""
+    known = whole.known
+    if not known.any():
+        return known
+    _, (rows, cols) = ndimage.distance_transform_edt(whole.labels == 0, return_indices=True)
+    return known & (image.labels > 0)[rows, cols]

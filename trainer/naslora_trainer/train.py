@@ -134,7 +134,7 @@ class _FineTune:
         self.tell.started()
         self._go_on_from_checkpoint()
         self.tell.progress(self.step, "prepare", None)
-        gate = Gate(self.config, self.split.validation, self.device, self._check_stop)
+        gate = Gate(self.config, self.split.validation, self.device, self._check_stop, self.split.judged)
         self._train(gate)
         if self.unfolded is None and self.network.to_fold():
             self._fold(gate)
