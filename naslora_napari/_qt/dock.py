@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from .batch_panel import BatchPanel
 from .batching import Batching
 from .browsing import Browsing
 from .canvas import Canvas
+from .collector import collect_again, load_uncollected
 from .editing import Editing
 from .exchange import Exchange
 from .following import Following
@@ -173,6 +175,7 @@ class NasLoraDock(QWidget):
         self.plane_slider.close()
         self.model_tasks.close()
         self.file_tasks.close()
+        collect_again()
 
     def closeEvent(self, event: Any) -> None:
         """Close down with the window."""
@@ -208,7 +211,8 @@ class NasLoraDock(QWidget):
         return super().eventFilter(watched, event)
 
     def _load_model(self) -> None:
-        self.model_tasks.run(self.predictor.load, lambda _: self.show_state(), self.failed, doing="loading the model")
+        load = partial(load_uncollected, self.predictor.load)
+        self.model_tasks.run(load, lambda _: self.show_state(), self.failed, doing="loading the model")
 
     def _may_close(self) -> bool:
         """Ask the person, unless a program closes the viewer: the canvas is gone then, and nothing may be shown."""
