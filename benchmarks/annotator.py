@@ -1,10 +1,11 @@
 """How many seconds a person needs to label a folder: with the base model, or with fine-tunes, in which order.
 
-The folder is a part of one pack, drawn by the seed. A simulated person (:mod:`person`) labels image after image, with
-the model in use at hand, as it finds objects by itself or click by click. The folder is done as soon as the mean IoU
-over *all* of its objects is 0.85: of labelled images the IoU of the person's labels, of the rest that of what the model
-in use gives without a person (a found object that is none counts as an object of IoU 0), or that after one click on
-each object, which takes the person's time, too. What counts is the least time in which that is reached.
+The folder is a part of one pack, drawn by the seed; with ``--unseen`` of its held-out images alone, from which the
+default model has not learned (:mod:`make_click_adapter`). A simulated person (:mod:`person`) labels image after image,
+with the model in use at hand, as it finds objects by itself or click by click. The folder is done as soon as the mean
+IoU over *all* of its objects is 0.85: of labelled images the IoU of the person's labels, of the rest that of what the
+model in use gives without a person (a found object that is none counts as an object of IoU 0), or that after one click
+on each object, which takes the person's time, too. What counts is the least time in which that is reached.
 
 Persons:
 
@@ -44,7 +45,7 @@ from naslora_napari.live.doubt import ranked
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.files import read_json, write_json
-from packs import TARGETS, read_pack
+from packs import TARGETS, held_out, read_pack
 from quality import mean_and_spread
 from resume import keep_settings, parser_of, run_parts
 
@@ -66,33 +67,36 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--images", type=int, default=IMAGES, help="images of a folder, at most")
     parser.add_argument("--first", type=int, default=FIRST, help="labelled images before the first fine-tune")
+    parser.add_argument("--unseen", action="store_true", help="only images from which the default model did not learn")
     parser.add_argument("--only", nargs=3, metavar=("TARGET", "PERSON", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         target, who, seed = options.only
-        one(options.data, options.results, target, who, int(seed), options.images, options.first)
+        images = folder_of(options.data, target, int(seed), options.images, options.unseen)
+        one(images, options.results, target, who, int(seed), options.first)
         return
-    keep_settings(options.results, settings(options.images, options.first))
+    measured_with = settings(options)
+    keep_settings(options.results, measured_with)
     wanted = list(itertools.product(options.seeds, options.targets, options.persons))
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
-    call += ["--images", str(options.images), "--first", str(options.first), "--only"]
+    call += ["--images", str(options.images), "--first", str(options.first), *["--unseen"] * options.unseen, "--only"]
     commands = {file_of(options.results, t, who, s): [*call, t, who, str(s)] for s, t, who in wanted}
     if not run_parts(commands):
         sys.exit(1)
     runs = [read_json(path) for path in commands]
-    measured_with = settings(options.images, options.first)
     document = {"machine": machine(), "settings": measured_with, **summarise(runs), "runs": runs}
     print(json.dumps(document, indent=1) if options.json else table(document))
 
 
-def settings(images: int, first: int) -> dict[str, Any]:
+def settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return all that the results depend on beside the code."""
     names = ("CLICK", "ACCEPT", "DELETE", "OPEN", "STROKE", "SPEED", "SCREEN", "GOAL", "CLICKS")
     return {
         "seconds": {name.lower(): getattr(person, name) for name in names},
-        "images": images,
+        "images": options.images,
+        "unseen": options.unseen,
         "largest": LARGEST,
-        "first_training": [first, FACTOR],
+        "first_training": [options.first, FACTOR],
         "preset": "quick",
     }
 
@@ -102,9 +106,8 @@ def file_of(results: Path, target: str, who: str, seed: int) -> Path:
     return results / f"{target}-{who}-{seed}.json"
 
 
-def one(data: Path, results: Path, target: str, who: str, seed: int, count: int, first: int) -> None:
+def one(images: list[TrainingImage], results: Path, target: str, who: str, seed: int, first: int) -> None:
     """Let one person label one folder and keep how long it took."""
-    images = folder_of(data, target, seed, count)
     simulated = Simulation(images, results, target, who, seed, first)
     started = time.monotonic()
     simulated.run()
@@ -124,9 +127,10 @@ def one(data: Path, results: Path, target: str, who: str, seed: int, count: int,
     )
 
 
-def folder_of(data: Path, target: str, seed: int, count: int) -> list[TrainingImage]:
+def folder_of(data: Path, target: str, seed: int, count: int, unseen: bool = False) -> list[TrainingImage]:
     """Return the images of a folder, at most ``count``, in random order; both are drawn by the seed."""
-    images = [image for image in read_pack(data, target) if max(image.labels.shape) <= LARGEST[target]]
+    pack = read_pack(data, target, held_out(target) if unseen else None)
+    images = [image for image in pack if max(image.labels.shape) <= LARGEST[target]]
     order = np.random.default_rng([seed, *target.encode()]).permutation(len(images))
     return [images[k] for k in order[:count]]
 
