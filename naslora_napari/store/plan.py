@@ -135,7 +135,7 @@ class Pace:
 #: How many times as long a larger image encoder takes, about: as many times the operations.
 TIMES = {"vit_b": 10.0, "vit_l": 30.0, "vit_h": 60.0}
 #: Where nothing was trained yet: eight small images on two cores of a server, LiteMedSAM.
-FIRST_GUESS = Pace(40.0, 1.4)
+FIRST_GUESS = Pace(55.0, 1.4)
 
 
 def pace_of(project: Project, base: str = DEFAULT_MODEL) -> Pace:
