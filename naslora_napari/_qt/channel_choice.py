@@ -12,6 +12,8 @@ from naslora_trainer.channels import NONE, Channels
 from .widgets import named
 
 COLOURS = ("red", "green", "blue")
+#: What a channel without a name is called, before its number.
+PLAIN = "channel "
 
 
 class ChannelChoice(QWidget):
@@ -45,7 +47,9 @@ class ChannelChoice(QWidget):
             box.clear()
             box.addItem("–", NONE)
             for number, name in enumerate(names):
-                box.addItem(name, number)
+                box.addItem(name.removeprefix(PLAIN), number)  # the row is narrow
+                box.setItemData(number + 1, name, Qt.ItemDataRole.ToolTipRole)
+            box.view().setMinimumWidth(box.view().sizeHintForColumn(0) + 2 * box.view().frameWidth())
             box.setCurrentIndex(channel + 1)
         self.setVisible(bool(names))
 

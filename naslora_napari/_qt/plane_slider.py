@@ -9,6 +9,8 @@ import numpy as np
 from napari.layers import Layer, Points
 from qtpy.QtCore import QObject, QTimer
 
+from .canvas import IMAGE
+from .image_layer import place_of
 from .own_changes import OwnChanges
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ class PlaneSlider(QObject):
         corners = np.array([np.min(list(names), axis=0), np.max(list(names), axis=0)], float)
         data = np.hstack([corners, np.zeros((2, 2))])
         active = layers.selection.active
-        self._layer = self._dock.viewer.add_layer(Points(data, name=NAME, size=1, visible=False))
+        units = ("pixel",) * len(corners[0]) + place_of(self._dock.canvas.layers[IMAGE])["units"]
+        self._layer = self._dock.viewer.add_layer(Points(data, name=NAME, size=1, visible=False, units=units))
         layers.move(layers.index(self._layer), 0)
         layers.selection.active = active
         letters = re.findall(r"([a-z])\d+", next(iter(names.values())).rpartition("-")[2])

@@ -58,6 +58,7 @@ def test_an_object_is_followed_through_a_stack(closed_window: Window, stack: Pat
     assert session.name == "cells-z1" and np.array_equal(dock.canvas.layers["Objects"].data, planes[1])
     dims = window.viewer.dims
     assert dims.nsteps[0] == PLANES and dims.current_step[0] == 1  # napari's own slider goes with it
+    assert window.viewer.layers.extent.units is not None, "napari would warn of units that do not fit each other"
     assert dims.axis_labels[0] == "z"
     with window.qtbot.waitSignal(dock.imageReady):
         window.press(Qt.Key.Key_Right)  # napari's key for the slider

@@ -86,7 +86,9 @@ def _check_free(found: Format, out: Path, overwrite: bool) -> None:
     if out.is_dir() == bool(found.suffix) and out.exists():
         raise UserError(f"{out} is a {'folder' if out.is_dir() else 'file'}.", "Choose another name.")
     if not overwrite and out.exists() and (found.suffix or any(out.iterdir())):
-        raise UserError(f"{out} exists already.", "Choose another name, or ask to overwrite it (--overwrite).")
+        raise UserError(
+            f"{out} exists already.", "Choose an empty folder or a new name; in a terminal also --overwrite."
+        )
 
 
 def _write_folder(found: Format, images: Iterator[Labelled], out: Path, project: Project, report: ExportReport) -> None:
