@@ -29,7 +29,7 @@ BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 PLACEHOLDER = re.compile(r"[A-Z]+")
 STRESSED = re.compile(r"(\*\*|\*)(?=\S)([^*]+)(?<=\S)\1")
 #: Menus of napari and of other programs.
-FOREIGN_MENUS = ("File", "Plugins", "Preferences", "ROI Manager")
+FOREIGN_MENUS = ("File", "Plugins", "Preferences", "Processing", "ROI Manager")
 #: What typer raises where something is only left out; newer ones have a click of their own.
 NAMED_ONLY = ("MissingParameter", "BadOptionUsage")
 

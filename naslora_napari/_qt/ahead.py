@@ -24,7 +24,7 @@ MIB = 2**20
 
 
 def embedding_cache() -> EmbeddingCache:
-    """Return a cache with the bounds of napari's settings (Preferences > Plugins > NAS-LoRA), in RAM only at first."""
+    """Return a cache with the bounds of napari's settings (Preferences > NAS-LoRA), in RAM only at first."""
     memory = setting("memory", "ram_mb", RAM_BYTES // MIB)
     return EmbeddingCache(ram_bytes=memory * MIB, disk_bytes=setting("memory", "disk_mb", DISK_BYTES // MIB) * MIB)
 

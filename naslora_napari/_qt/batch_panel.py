@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QMenu
 
 from ..batch.pace import pace_text
 from ..batch.results import EXTRAS
-from .widgets import Bar, Panel, button, wrapped
+from .widgets import Bar, Panel, button, counted, wrapped
 
 REVIEW = "Look through the images of a segmented folder, the most doubtful first, and correct them"
 ALSO = "What is written besides label images and tables"
@@ -90,8 +90,9 @@ class BatchPanel(Panel):
             self._show_place()
         elif event["event"] == "result":
             failed = event.get("failed") or []
+            objects, images = counted(event["objects"], "object"), counted(event["images"], "image")
             broken = f"; {len(failed)} could not be read" if failed else ""
-            self.status.setText(f"{event['objects']} objects in {event['images']} images{broken}.")
+            self.status.setText(f"{objects} in {images}{broken}.")
 
     def _pause(self) -> None:
         self._show_paused(not self._resting)

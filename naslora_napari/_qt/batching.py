@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari import Viewer
-from napari.layers import Image, Labels, Layer
+from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from naslora_trainer.images import list_images, read_image, read_labels
+from naslora_trainer.errors import UserError
+from naslora_trainer.images import list_images
+from naslora_trainer.pictures import Picture, open_picture, planes_of
 
+from ..batch.results import labels_in
 from ..jobs import segment_command, segment_job
 from .batch_panel import BatchPanel
+from .image_layer import image_layer, place_of
 from .notify import complain, tell, warn
 from .polling import Polling
 from .tasks import Tasks
@@ -73,22 +78,25 @@ class Batching(QObject):
         self._polling.close()
 
     def show_result(self) -> None:
-        """Show the first segmented image in the viewer."""
+        """Show the first segmented image in the viewer; of a stack its first plane."""
         folder, out = self.folder, self.out
         if folder is None or out is None:
             return
 
-        def read() -> tuple[str, Any, Any]:
-            first = next(path for path in list_images(folder) if (out / f"{path.stem}.tif").is_file())
-            return first.stem, read_image(first), read_labels(out / f"{first.stem}.tif")
+        def read() -> tuple[str, Picture, np.ndarray]:
+            first = next((path for path in list_images(folder) if (out / f"{path.stem}.tif").is_file()), None)
+            if first is None:
+                raise UserError(f"{out} has no result of an image in {folder}.", "Segment the folder again.")
+            plane = (0,) * len(planes_of(first)[0])
+            return first.stem, open_picture(first, plane), labels_in(out / f"{first.stem}.tif", plane)
 
-        def show(found: tuple[str, Any, Any]) -> None:
-            name, image, labels = found
+        def show(found: tuple[str, Picture, np.ndarray]) -> None:
+            name, picture, labels = found
             self.put_away()
-            self._result = [
-                Image(image, name=f"{name} (result)", rgb=image.ndim == 3),
-                Labels(labels, name=f"{name} (masks)", opacity=0.5),
-            ]
+            image = image_layer(f"{name} (result)", picture)
+            if self.viewer.layers:
+                _cover(image, picture.shape, self.viewer.layers.extent)
+            self._result = [image, Labels(labels, name=f"{name} (masks)", opacity=0.5, **place_of(image))]
             for layer in self._result:
                 self.viewer.add_layer(layer)
             self.shown.emit()
@@ -125,5 +133,18 @@ class Batching(QObject):
             self.panel.status.setText(message)
         elif event["event"] == "result":
             self.panel.open_button.setVisible(bool(event.get("images")))
-            tell(f"{self.panel.status.text()} They are in {self.out}.")
+            assert self.out is not None
+            done = self.panel.status.text()
+            self.panel.status.setText(f"{done} They are in {self.out.name}.")
+            self.panel.status.setToolTip(str(self.out))
+            tell(f"{done} They are in {self.out}.")
         self.finished.emit(event)
+
+
+def _cover(image: Any, shape: tuple[int, int], extent: Any) -> None:
+    """Draw an image over what is shown, which may have other units and another size: it is only looked at."""
+    shown = np.ptp(extent.world[:, -2:], axis=0) + extent.step[-2:]  # it reaches from centre to centre of pixels
+    factor = float(np.max(shown / np.multiply(shape, image.scale[-2:])))
+    image.scale = np.multiply(image.scale, factor if np.isfinite(factor) and factor > 0 else 1)
+    if extent.units is not None:
+        image.units = extent.units[-2:]

@@ -1,4 +1,4 @@
-"""What the person chose in napari's Preferences > Plugins > NAS-LoRA (``configurations`` in napari.yaml)."""
+"""What the person chose in napari's Preferences > NAS-LoRA (``configurations`` in napari.yaml)."""
 
 from __future__ import annotations
 

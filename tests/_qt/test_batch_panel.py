@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
+from napari.components import LayerList
+from napari.layers import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from naslora_napari._qt.batch_panel import BatchPanel
+from naslora_napari._qt.batching import _cover
+from naslora_napari._qt.image_layer import image_layer
 from naslora_napari.batch.results import EXTRAS
+from naslora_trainer.pictures import Picture
 
 
 def test_it_shows_the_pace_and_pauses(qtbot: QtBot) -> None:
@@ -57,3 +64,12 @@ def test_a_small_window_scrolls_to_what_has_begun(qtbot: QtBot) -> None:
     assert area.verticalScrollBar().value() == 0
     panel.show_running(True)
     qtbot.waitUntil(lambda: not panel.progress.visibleRegion().isEmpty())
+
+
+def test_a_result_covers_what_is_shown_in_its_units() -> None:
+    """Else napari would warn of units, and a part of the image below would look like a result."""
+    layers = LayerList([Image(np.zeros((40, 60)), scale=(0.5, 0.5), units=("um", "um"))])
+    for shape, side, wanted in (((40, 60), None, 0.5), ((80, 120), (2.0, 2.0), 0.25), ((20, 60), (3.0, 3.0), 1.0)):
+        result = image_layer("result", Picture((np.zeros(shape, np.uint8),), pixel_size=side))
+        _cover(result, shape, layers.extent)
+        assert tuple(result.scale) == pytest.approx((wanted, wanted)) and result.units == layers.extent.units
