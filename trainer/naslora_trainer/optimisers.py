@@ -58,7 +58,12 @@ class Optimisers:
 
     def renew(self) -> None:
         """Begin anew with the weights of a network that was folded."""
-        self._weights, self._good = self._of_weights(), None
+        self._weights = self._of_weights()
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep the network as it is, for a training that gives up; also once it has another form than the one kept."""
+        self._good = self._network.state()
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rates of the weights to ``factor`` (0 to 1) of their peaks."""
@@ -96,11 +101,12 @@ class Optimisers:
     def state(self) -> dict[str, Any]:
         """Return the states of both, for :meth:`load`; not a copy."""
         alpha = {"alpha": self._alpha.state_dict()} if self._alpha else {}
-        return {"weights": self._weights.state_dict(), **alpha}
+        return {"weights": self._weights.state_dict(), "good": self._good or {}, **alpha}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state` of the same job."""
         self._weights.load_state_dict(state["weights"])
+        self._good = state["good"] or None
         self._load_alpha(state)
 
     def place(self) -> dict[str, Any]:
@@ -134,7 +140,7 @@ class Optimisers:
             self.skipped += 1
             self._warn(f"Step {step} was skipped: the loss was not finite.")
             return None
-        self._good = self._network.state()
+        self.keep()
         optimizer.step()
         self.skipped = 0
         return loss

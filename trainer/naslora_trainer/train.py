@@ -199,6 +199,7 @@ class _FineTune:
         if settles:
             self.tell.metric(self.step, gate.measure(self._as_it_is()))
             self.network.settle(self.config.prune_below)
+            self.optimisers.keep()
         if folds:
             self._fold(gate)
         return settles or folds
