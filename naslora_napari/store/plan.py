@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from naslora_resources.registry import DEFAULT_MODEL, models
 from naslora_trainer.__main__ import REPORT
 from naslora_trainer.config import Preset
-from naslora_trainer.data import GUESSED_BACKGROUND, MARK_BACKGROUND
+from naslora_trainer.data import GUESSED_BACKGROUND, MARK_BACKGROUND, as_much_nothing
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json
 from naslora_trainer.splits import split_objects
+
+from .snapshots import around_clicks, clicks_beside
 
 if TYPE_CHECKING:
     from .project import Project
@@ -100,11 +102,13 @@ def plan_of(project: Project) -> TrainingPlan:
         source = sources.setdefault(entry.path, entry.name)
         status = project.status(entry.name)
         if status.objects:
-            found = project.annotation(entry.name).accepted()
+            everything = project.annotation(entry.name)
+            found = everything.accepted()
             objects += [(source, key) for key in found.objects]
             counts.update(classes[info.class_id] for info in found.objects.values())
             partly += not found.complete
-            background |= found.complete or bool(found.marks.rois)
+            nothing = around_clicks(clicks_beside(found), everything.labels)
+            background |= found.complete or bool(found.marks.rois) or as_much_nothing(nothing, found.labels)
     by_image, _, held = split_objects(objects)
     ignored = []
     if empty := summary.images - summary.annotated:

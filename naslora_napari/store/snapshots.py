@@ -46,12 +46,17 @@ def training_images(
     names = {info.id: info.name for info in classes} if len(classes) > 1 else {}
     of = {key: names[info.class_id] for key, info in accepted.objects.items() if info.class_id in names}
     order = tuple(names.values())
-    prompts = [info.prompts for info in accepted.objects.values() if info.prompts is not None]
-    beside = np.array([point for of_object in prompts for point in of_object.beside]).reshape(-1, 2)
+    beside = clicks_beside(accepted)
     return [
         replace(part, classes=of, class_order=order)
         for part in _parts(name, source, picture, accepted, annotation.labels, beside, frame)
     ]
+
+
+def clicks_beside(annotation: Annotation) -> np.ndarray:
+    """Return the clicks (N, 2) on the background with which the objects of an image were made."""
+    prompts = [info.prompts for info in annotation.objects.values() if info.prompts is not None]
+    return np.array([point for of_object in prompts for point in of_object.beside]).reshape(-1, 2)
 
 
 def _parts(
@@ -96,6 +101,8 @@ def around_clicks(clicks: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
 
     A click on an object tells where another one ends, and none goes over the edge of an object. None: there is nothing.
     """
+    if not len(clicks):
+        return None
     nothing = np.zeros(labels.shape, bool)
     radius = max(1.0, AROUND_CLICK * max(labels.shape))
     for row, col in clicks:

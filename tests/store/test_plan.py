@@ -14,8 +14,10 @@ from naslora_napari.store.records import ObjectInfo
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_resources.samples import sample_folder
 from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.data import some_background
 from naslora_trainer.errors import UserError
 from naslora_trainer.images import list_images
+from naslora_trainer.prompts import Prompts
 from naslora_trainer.splits import split_images
 
 
@@ -57,6 +59,18 @@ def test_a_plan_says_that_no_background_is_known(project: Project) -> None:
     assert not plan_of(project).background
     project.mark(first, rois=[(0, 0, 50, 50)])
     assert plan_of(project).background and "Background" not in dict(plan_of(project).rows)
+
+
+@pytest.mark.parametrize("clicks", [1, 8])
+def test_a_plan_and_the_training_agree_on_clicked_background(project: Project, clicks: int) -> None:
+    """A few clicks are as much as small objects."""
+    name = project.images[0].name
+    for i in range(2):
+        mask = np.zeros((128, 128), bool)
+        mask[4 + 10 * i : 8 + 10 * i, 4:8] = True
+        beside = Prompts(points=((5, 5), *((60 + 6 * k, 60) for k in range(clicks))), labels=(1, *[0] * clicks))
+        project.add_object(name, mask, ObjectInfo(1, "prompt", prompts=beside))
+    assert plan_of(project).background == some_background(project.snapshot(256)) == (clicks == 8)
 
 
 def test_too_little_is_said(project: Project) -> None:

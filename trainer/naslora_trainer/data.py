@@ -165,12 +165,12 @@ def some_background(images: Sequence[TrainingImage]) -> bool:
 
     That is so where every object is labelled, and where what is said to be nothing is as large as the labelled objects.
     """
-    return any(
-        image.complete
-        or image.rois
-        or (image.nothing is not None and np.count_nonzero(image.nothing) >= np.count_nonzero(image.labels))
-        for image in images
-    )
+    return any(image.complete or image.rois or as_much_nothing(image.nothing, image.labels) for image in images)
+
+
+def as_much_nothing(nothing: np.ndarray | None, labels: np.ndarray) -> bool:
+    """Return whether what is said to be nothing (H, W) is as large as what is labelled."""
+    return nothing is not None and bool(np.count_nonzero(nothing) >= np.count_nonzero(labels))
 
 
 def one_object_each(images: Sequence[TrainingImage]) -> bool:
