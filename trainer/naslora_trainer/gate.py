@@ -174,7 +174,7 @@ class Gate:
         dict
             ``outcome``; ``better``: whether it is that, surely or probably; ``reason``, one sentence; ``validation``:
             for ``click`` and ``box`` the Dice of ``base``, ``before`` and ``after``, ``noise`` and ``outcome``;
-            ``automatic``: the same without ``base``, or None.
+            ``automatic``: the same without ``base``, or None; ``share``.
         """
         before, base = self.before, self._of_base()
         asked = [paired(kind, self._before, self.candidate) for kind in before]
