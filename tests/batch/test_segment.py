@@ -40,7 +40,7 @@ def test_a_folder_with_a_broken_image(folder: Path, tmp_path: Path) -> None:
     total = 0
     for name in ("a", "b"):
         labels = tifffile.imread(out / f"{name}.tif")
-        assert labels.dtype == np.int32 and labels.shape == (48, 48)
+        assert labels.dtype == np.uint16 and labels.shape == (48, 48)
         mine = [row for row in rows if row["image"] == f"{name}.png"]
         assert [int(row["area"].split(".")[0]) for row in mine] == [
             int((labels == int(r["label"])).sum()) for r in mine
