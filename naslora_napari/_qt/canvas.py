@@ -20,7 +20,7 @@ from .area_layer import AREAS, AreaLayer
 from .empty_layers import leave_out_while_empty
 from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
 from .own_changes import OwnChanges
-from .planes import PROPOSED, draw_preview, preview_layer, replace_plane
+from .planes import PROPOSED, draw_preview, make_room, preview_layer, replace_plane, shown_objects
 from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
 Mode = Literal["click", "box", "scribble", "lasso", "brush", "area", "off"]
@@ -139,7 +139,7 @@ class Canvas(QObject):
         self.viewer.layers.selection.active = layer
         layer.mode = napari_mode
         if isinstance(layer, Labels):
-            layer.selected_label = self._highest + 1
+            layer.selected_label = self._new_label()
 
     def set_keep_others(self, keep: bool) -> None:
         """Choose whether the brush leaves the pixels of other objects alone."""
@@ -173,6 +173,7 @@ class Canvas(QObject):
             layer = self.layers[OBJECTS]
             self._highest = max(self._highest, int(edit.after.max()))
             with self._own_change, layer.block_history():
+                make_room(layer, self._highest)
                 layer.data_setitem(edit.where, edit.after)
 
     def put_back(self, labels: np.ndarray) -> None:
@@ -241,13 +242,13 @@ class Canvas(QObject):
     def _put_objects(self, labels: np.ndarray) -> None:
         """Replace the plane of objects."""
         with self._own_change:
-            replace_plane(self.layers[OBJECTS], labels)
+            replace_plane(self.layers[OBJECTS], shown_objects(labels))
 
     def _build(self, name: str, picture: Picture, labels: np.ndarray) -> None:
         """Make the layers."""
         self.layers[IMAGE] = self._add(image_layer(name, picture))
         place = place_of(self.layers[IMAGE])
-        self.layers[OBJECTS] = self._add(Labels(labels.copy(), name=OBJECTS, opacity=0.5, **place))
+        self.layers[OBJECTS] = self._add(Labels(shown_objects(labels), name=OBJECTS, opacity=0.5, **place))
         self.layers[PREVIEW] = self._add(preview_layer(PREVIEW, labels.shape, place))
         self.layers[AREAS] = self._add(self.areas.make(place))
         for key, layer in self.prompts.make(labels.shape, place).items():
@@ -305,7 +306,13 @@ class Canvas(QObject):
     def _choose_label(self, position: Any) -> None:
         """A stroke that begins on an object belongs to it; one that begins on background makes a new one."""
         layer = self.layers[OBJECTS]
-        layer.selected_label = self._object_at(position) or self._highest + 1
+        layer.selected_label = self._object_at(position) or self._new_label()
+
+    def _new_label(self) -> int:
+        """Return the number of the next object, for which the layer has room then."""
+        with self._own_change:
+            make_room(self.layers[OBJECTS], self._highest + 1)
+        return self._highest + 1
 
     def _object_at(self, position: Any) -> int:
         """Return the id of the accepted object at a place of the world, 0 where there is none."""
