@@ -84,7 +84,8 @@ def one(data: Path, results: Path, target: str, method: str, seed: int) -> None:
         assert adapter is not None
         adapter.save(kept)
     adapter = Adapter.load(kept)
-    validation = {share: dice(scaled(adapter, share), split_images(images).validation) for share in SHARES}
+    split = split_images(images)
+    validation = {share: dice(scaled(adapter, share), split.validation) for share in SHARES}
     share = best_share({at: each for at, (_, each) in validation.items()})
     judges = read_pack(data, target, held_out(target))
     found = {at: dice(scaled(adapter, at), judges)[0] for at in {0.0, share, 1.0}}

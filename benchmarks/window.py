@@ -71,9 +71,7 @@ class Annotator:
         bare = _Bare(self.dock)
         handed, drawn, calls, same = [], [], [], 0
         for _ in range(count):
-            took = self.hands.timed_click(next(self._places), still_ms=still_ms)[
-                1
-            ]  # no heart beats: they would slow it down
+            _, took = self.hands.timed_click(next(self._places), still_ms=still_ms)  # no heart beats: they take time
             handed.append(took.handed)
             drawn.append(took.drawn)
             seconds, mask = bare.ask(self._session.prompts)

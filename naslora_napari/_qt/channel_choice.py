@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from naslora_trainer.channels import NONE, Channels
+from naslora_trainer.channels import NONE, PLAIN, Channels
 
 from .widgets import named
 
 COLOURS = ("red", "green", "blue")
-#: What a channel without a name is called, before its number.
-PLAIN = "channel "
 
 
 class ChannelChoice(QWidget):

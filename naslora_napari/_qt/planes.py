@@ -21,8 +21,6 @@ from . import colours
 PROPOSED, HOVERED = 1, 2
 NOTHING = (0.0, 0.0, 0.0, 0.0)
 _COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0, 1.0, 0.45)}
-
-
 #: With objects up to here there are 16 bits for each pixel, and some thousand numbers for new ones.
 ROOM = 60_000
 

@@ -21,7 +21,7 @@ from naslora_trainer.pictures import open_picture
 from ..store.formats import FORMATS
 from ..store.formats.geojson import features, write_file
 from ..store.formats.neutral import Labelled, Place
-from ..store.formats.scale import png_scale, write_tiff
+from ..store.formats.scale import MOST_IN_16, label_type, png_scale, write_tiff
 from ..store.manifest import numbered
 from ..store.records import ClassInfo
 from . import ngff
@@ -34,8 +34,6 @@ from .table import Table
 BAND = 1 << 22
 #: Side of the tiles of a large label image.
 TILE = 512
-#: So many objects have numbers of 16 bits, which every program reads.
-MOST = np.iinfo(np.uint16).max
 OUTLINE = (255, 220, 0)
 COCO, CLASSES = "coco.json", "classes.csv"
 
@@ -166,9 +164,9 @@ def _planes_of(wanted: Wanted, image: Written) -> Iterator[Labelled]:
 
 
 def _write_labels(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:
-    if path.suffix == ".png" and pages.objects > MOST:
-        raise UserError(f"{name} has more than {MOST} objects, which a PNG cannot number.", "Choose TIFF.")
-    _write_planes(path, pages.labels(), pages.layout, np.uint16 if pages.objects <= MOST else np.int32)
+    if path.suffix == ".png" and pages.objects > MOST_IN_16:
+        raise UserError(f"{name} has more than {MOST_IN_16} objects, which a PNG cannot number.", "Choose TIFF.")
+    _write_planes(path, pages.labels(), pages.layout, label_type(pages.objects))
 
 
 def _write_semantic(path: Path, wanted: Wanted, name: str, pages: Pages) -> None:

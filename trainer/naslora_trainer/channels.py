@@ -17,6 +17,8 @@ from .ome import ome_attributes, ome_xml
 #: file suggests.
 Channels = tuple[int, ...]
 NONE = -1
+#: What a channel without a name is called, before its number.
+PLAIN = "channel "
 _LONGEST_NAME = 40
 
 
@@ -79,7 +81,7 @@ def channel_names(path: Path | str, count: int) -> tuple[str, ...]:
         found = []
     names = [" ".join(str(name).split())[:_LONGEST_NAME] for name in found[:count]]
     names += [""] * (count - len(names))
-    return tuple(name or f"channel {i}" for i, name in enumerate(names, 1))
+    return tuple(name or f"{PLAIN}{i}" for i, name in enumerate(names, 1))
 
 
 def _shown(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -15,7 +15,7 @@ from naslora_trainer.images import check_same_size, image_size, list_images, rea
 from .matching import plain_name
 from .neutral import Found, Labelled, Plane, Region, Size, paint
 from .outlines import cropped
-from .scale import write_tiff
+from .scale import label_type, write_tiff
 
 IMAGES, MASKS = "images", "masks"
 #: A file of another kind has lost the numbers.
@@ -82,10 +82,9 @@ def write_pairs(images: Iterable[Labelled], folder: Path) -> None:
 
 
 def _write_labels(path: Path, image: Labelled) -> None:
-    """Write labels as 16 bits, which every program reads, where they fit."""
+    """Write labels, in 16 bits where they fit."""
     labels = image.labels
-    dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.int32
-    write_tiff(path, labels, labels.shape, dtype, "yx", image.pixel_size())
+    write_tiff(path, labels, labels.shape, label_type(labels.max(initial=0)), "yx", image.pixel_size())
 
 
 def label_images_in(folder: Path) -> list[Path]:

@@ -15,10 +15,17 @@ PixelSize = tuple[float, float] | None
 BIG = 7 << 29
 #: What ImageJ reads: the axes in this order, and 8 and 16 bits without a sign and 32 with a point, as numpy's letters.
 _AXES, _TYPES = "TZCYXS", "BHf"
+#: The highest number that labels of 16 bits have.
+MOST_IN_16 = (1 << 16) - 1
 #: Of the two halves of a rational number in a TIFF, and of a PNG's whole number, the largest.
 _MOST = (1 << 32) - 1
 #: A PNG counts whole pixels for each metre: where rounding changes that by more than this share, it is not told.
 _ROUNDED = 1e-3
+
+
+def label_type(highest: int) -> type:
+    """Return the type of labels up to a number: 16 bits, which every program reads, where they fit."""
+    return np.uint16 if highest <= MOST_IN_16 else np.int32
 
 
 def write_tiff(
