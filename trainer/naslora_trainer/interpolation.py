@@ -52,21 +52,22 @@ def keep_what_helps(
     network : TrainableSam
         After its training; it is left at the share that is kept.
     gate : Gate
-        Measures; the network is its candidate then.
+        Measures; the network as it is, with all that it learned, was measured last.
     ask : callable
         Returns the network to be asked, as it is.
     shares : sequence of float
-        What is tried, 0 to 1.
+        What is tried, 0 to 1; 1 always is.
     """
-    learned, dice, each = network.state(), {}, {}
+    learned, each = network.state(), {1.0: gate.candidate}
     for share in shares:
-        network.load(learned, share)
-        dice[share] = gate.measure(ask())
-        each[share] = gate.candidate
+        if share not in each:
+            network.load(learned, share)
+            gate.measure(ask())
+            each[share] = gate.candidate
     best = best_share(each)
     network.load(learned, best)
     gate.candidate = each[best]
-    return Kept(best, {str(share): found for share, found in dice.items()})
+    return Kept(best, {str(share): means(found) for share, found in each.items()})
 
 
 def best_share(each: Mapping[float, Each]) -> float:

@@ -140,8 +140,9 @@ class _FineTune:
             self._fold(gate)
         self._check_stop()
         self.tell.progress(self.step, "check", None)
-        if self.unfolded is not None:
-            self._judge_fold(self.unfolded, gate.measure(self._as_it_is()))
+        after = gate.measure(self._as_it_is())
+        if self.unfolded is not None and self._fold_undone(self.unfolded, after):
+            gate.measure(self._as_it_is())
         shares = SHARES if self.config.interpolate else (1.0,)
         kept = keep_what_helps(self.network, gate, self._as_it_is, shares)
         self.tell.metric(self.step, kept.dice)
@@ -152,15 +153,17 @@ class _FineTune:
         self.tell.comparison(gate, verdict, candidate)
         return self._adapter(head, verdict | {"interpolation": kept.tried})
 
-    def _judge_fold(self, unfolded: dict[str, Any], after: dict[str, float]) -> None:
-        """Go back to before the fold if that, with its recovery, costs too much."""
+    def _fold_undone(self, unfolded: dict[str, Any], after: dict[str, float]) -> bool:
+        """Go back to before the fold if that, with its recovery, costs too much; returns whether it did."""
         before = unfolded["dice"]
         self.fold_report |= {"before": before, "after": after, "kind": "consolidated"}
         lost = max(before[kind] - after[kind] for kind in after)
-        if lost > self.config.fold_tolerance:
-            self.network.unfold(unfolded["network"])
-            self.fold_report["kind"] = "branch"
-            self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
+        if lost <= self.config.fold_tolerance:
+            return False
+        self.network.unfold(unfolded["network"])
+        self.fold_report["kind"] = "branch"
+        self.tell.warning(f"Folding would cost {lost:.3f} held-out Dice; the branch is kept instead.")
+        return True
 
     def _head(self) -> SeedHead | None:
         """Return a new head that finds objects, None where it is not wanted or cannot be trained."""
