@@ -16,32 +16,39 @@ from naslora_resources.samples import sample_folder
 from packs import held_out, labelled, read_pack
 
 #: The fine-tune of each target, as a person starts it; one precision, whatever a busy machine would choose.
-RECIPE: dict[str, Any] = {"method": "nas-lora", "preset": "quick", "seed": 0, "precision": "bfloat16"}
+RECIPE: dict[str, Any] = {"method": "nas-lora", "preset": "quick", "precision": "bfloat16"}
 #: Side of the large image, and of its tiles on the disk, in pixels.
 LARGE, TILE = 10_000, 512
 #: Whose adapter segments the large image: it learned from whole photographs, so that tiles are about as large.
 LARGE_TARGET = "lesions"
 
 
-def learn(data: Path, results: Path, target: str) -> dict[str, Any]:
+def learn(data: Path, results: Path, target: str, seed: int) -> dict[str, Any]:
     """Fine-tune the default base and its head on the eight labelled images of a target; the adapter is kept."""
     from naslora_trainer.config import FineTuneConfig
     from naslora_trainer.train import finetune
 
-    images = read_pack(data, target, labelled(target, RECIPE["seed"]))
-    adapter = finetune(FineTuneConfig.checked(base=DEFAULT_MODEL, shown_images=0, **RECIPE), images)
+    images = read_pack(data, target, labelled(target, seed))
+    adapter = finetune(FineTuneConfig.checked(base=DEFAULT_MODEL, shown_images=0, seed=seed, **RECIPE), images)
     assert adapter is not None
-    adapter.save(adapter_of(results, target))
+    adapter.save(adapter_of(results, target, seed))
     report = adapter.meta.report
-    return {key: report[key] for key in ("validation", "better", "train_s", "seen_px", "one_object", "peak_mb")}
+    return {
+        key: report[key] for key in ("validation", "better", "train_s", "seen_px", "one_object", "peak_mb", "share")
+    }
 
 
-def adapter_of(results: Path, target: str) -> Path:
+def adapter_of(results: Path, target: str, seed: int) -> Path:
     """Return the file of the adapter of a target."""
-    return results / f"{target}.safetensors"
+    return results / f"{target}-{seed}.safetensors"
 
 
-def score(data: Path, results: Path, target: str, most: int) -> dict[str, Any]:
+def _some_adapter(results: Path, target: str) -> Path:
+    """Return an adapter of a target, for what takes as long and as much memory with each."""
+    return min(results.glob(f"{target}-*.safetensors"))
+
+
+def score(data: Path, results: Path, target: str, seed: int, most: int) -> dict[str, Any]:
     """Find all objects of held-out images in each way, with the same model.
 
     Returns
@@ -55,7 +62,7 @@ def score(data: Path, results: Path, target: str, most: int) -> dict[str, Any]:
     from naslora_trainer.devices import autocast
     from naslora_trainer.matching import THRESHOLDS, Matches, matches
 
-    model = Segmenter(adapter=adapter_of(results, target), device="cpu")
+    model = Segmenter(adapter=adapter_of(results, target, seed), device="cpu")
     images = read_pack(data, target, held_out(target)[:most])
 
     def encode(rgb: np.ndarray) -> None:
@@ -112,7 +119,7 @@ def folder(data: Path, results: Path, count: int, workers: int) -> dict[str, Any
         for number in range(count):
             shutil.copy(tiles[number % len(tiles)], images / f"{number:04}.png")
         begun = time.monotonic()
-        report = segment_folder(images, Path(place, "out"), adapter_of(results, "nuclei"), workers=workers)
+        report = segment_folder(images, Path(place, "out"), _some_adapter(results, "nuclei"), workers=workers)
         seconds = time.monotonic() - begun
     assert report.images == count and not report.failed
     return {"images": count, "seconds": seconds, "peak_mb": peak_memory_mb("cpu")}
@@ -141,7 +148,7 @@ def large(data: Path, results: Path) -> dict[str, Any]:
             photometric="rgb", compression="zlib",
         )  # fmt: skip
         begun = time.monotonic()
-        report = segment_folder(images, Path(place, "out"), adapter_of(results, LARGE_TARGET))
+        report = segment_folder(images, Path(place, "out"), _some_adapter(results, LARGE_TARGET))
         seconds = time.monotonic() - begun
     assert report.images == 1 and not report.failed, report.failed
     return {"side": LARGE, "objects": report.objects, "seconds": seconds, "peak_mb": peak_memory_mb("cpu")}
