@@ -20,7 +20,7 @@ from .area_layer import AREAS, AreaLayer
 from .empty_layers import leave_out_while_empty
 from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
 from .own_changes import OwnChanges
-from .planes import PROPOSED, draw_preview, make_room, preview_layer, replace_plane, shown_objects
+from .planes import PROPOSED, ShownObjects, draw_preview, make_room, no_preview, preview_layer, replace_plane
 from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
 Mode = Literal["click", "box", "scribble", "lasso", "brush", "area", "off"]
@@ -90,22 +90,22 @@ class Canvas(QObject):
         viewer.mouse_drag_callbacks.append(self._on_mouse)
         viewer.scene.camera.events.connect(self._on_camera)
 
-    def show_image(self, name: str, picture: Picture, labels: np.ndarray, rois: Sequence[Roi] = ()) -> None:
-        """Put up an image with its accepted objects ``labels`` (H, W) int32, in place of the one before.
+    def show_image(self, name: str, picture: Picture, objects: ShownObjects, rois: Sequence[Roi] = ()) -> None:
+        """Put up an image with its accepted objects, in place of the one before, which was flushed.
 
         ``rois`` are its areas in which every object is labelled.
         """
-        self.flush(everywhere=True)
+        shape = objects.plane.shape
         if self._can_take(picture):
-            self._exchange(name, picture, labels)
+            self._exchange(name, picture, objects)
         else:
             self.clear()
-            self._build(name, picture, labels)
-        self._highest, self._offset, self._painted = int(labels.max(initial=0)), (0, 0), None
+            self._build(name, picture, objects)
+        self._highest, self._offset, self._painted = objects.highest, (0, 0), None
         self._rest.stop()
         self._contrast.stop()
-        self.prompts.resize(max(labels.shape))
-        self.areas.show(rois, labels.shape)
+        self.prompts.resize(max(shape))
+        self.areas.show(rois, shape)
         self.viewer.reset_view()
         self.set_mode(self.mode)
         self.set_keep_others(self.keep_others)
@@ -179,7 +179,7 @@ class Canvas(QObject):
     def put_back(self, labels: np.ndarray) -> None:
         """Show the accepted objects again, in place of what was painted and refused."""
         if self.present(OBJECTS):
-            self._put_objects(labels)
+            self._put_objects(ShownObjects.of(labels))
             self.set_mode(self.mode)
 
     def look_at(self, point: Point, key: int) -> None:
@@ -223,7 +223,7 @@ class Canvas(QObject):
         many = shown.multiscale or in_levels(picture)
         return not many and bool(shown.dtype == image.dtype and shown.data.shape[2:] == image.shape[2:])
 
-    def _exchange(self, name: str, picture: Picture, labels: np.ndarray) -> None:
+    def _exchange(self, name: str, picture: Picture, objects: ShownObjects) -> None:
         """Give the layers other content."""
         shown: Any = self.layers[IMAGE]
         put_in_place(shown, picture)
@@ -233,25 +233,26 @@ class Canvas(QObject):
                 shown.reset_contrast_limits_range()
                 shown.reset_contrast_limits()
                 shown.contrast_limits = picture.limits or shown.contrast_limits
-            self._put_objects(labels)
-            replace_plane(self.layers[PREVIEW], np.zeros(labels.shape, np.uint8))
+            self._put_objects(objects)
+            replace_plane(self.layers[PREVIEW], no_preview(objects.plane.shape))
         self._offset = (0, 0)
         self._follow_image()
-        self.prompts.take(labels.shape)
+        self.prompts.take(objects.plane.shape)
 
-    def _put_objects(self, labels: np.ndarray) -> None:
+    def _put_objects(self, objects: ShownObjects) -> None:
         """Replace the plane of objects."""
         with self._own_change:
-            replace_plane(self.layers[OBJECTS], shown_objects(labels))
+            replace_plane(self.layers[OBJECTS], objects.plane)
 
-    def _build(self, name: str, picture: Picture, labels: np.ndarray) -> None:
+    def _build(self, name: str, picture: Picture, objects: ShownObjects) -> None:
         """Make the layers."""
+        shape = objects.plane.shape
         self.layers[IMAGE] = self._add(image_layer(name, picture))
         place = place_of(self.layers[IMAGE])
-        self.layers[OBJECTS] = self._add(Labels(shown_objects(labels), name=OBJECTS, opacity=0.5, **place))
-        self.layers[PREVIEW] = self._add(preview_layer(PREVIEW, labels.shape, place))
+        self.layers[OBJECTS] = self._add(Labels(objects.plane, name=OBJECTS, opacity=0.5, **place))
+        self.layers[PREVIEW] = self._add(preview_layer(PREVIEW, shape, place))
         self.layers[AREAS] = self._add(self.areas.make(place))
-        for key, layer in self.prompts.make(labels.shape, place).items():
+        for key, layer in self.prompts.make(shape, place).items():
             self.layers[key] = self._add(layer)
         for event in TRANSFORM:
             getattr(self.layers[IMAGE].events, event).connect(self._follow_image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .plane_slider import PlaneSlider
 from .prompt_panel import PromptPanel
+from .reading import Content
 from .report_dialog import open_report
 from .reviewing import Reviewing
 from .sample_project import SampleProject
@@ -50,9 +51,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from naslora_trainer.channels import Channels
-    from naslora_trainer.pictures import Picture
 
-    from ..store import Annotation, Project
+    from ..store import Project
     from ..store.edits import Edit, Window
 
 log = logging.getLogger("naslora_napari")
@@ -142,12 +142,8 @@ class NasLoraDock(QWidget):
             return
         self.canvas.flush()
         self.file_tasks.run(
-            lambda: (
-                project.picture(name),
-                session.waiting(name) or project.annotation(name),
-                project.channel_names(name),
-            ),
-            lambda found: self._use_image(project, name, found[0], found[1], found[2], then),
+            lambda: Content.read(project, session, name),
+            lambda content: self._use_image(project, content, then),
             self.failed,
             doing=f"opening {name}",
         )
@@ -299,27 +295,22 @@ class NasLoraDock(QWidget):
         else:
             report(UserError(f"The project {project.name} has no images.", "Open a folder with images."))
 
-    def _use_image(
-        self,
-        project: Project,
-        name: str,
-        picture: Picture,
-        annotation: Annotation,
-        channels: Sequence[str],
-        then: Callable[[], Any] | None = None,
-    ) -> None:
+    def _use_image(self, project: Project, content: Content, then: Callable[[], Any] | None = None) -> None:
         if project is not self.project or self.session is None:
             return
+        name = content.name
+        self.canvas.flush(everywhere=True)
+        if content.out_of_date(self.session):
+            return self.show_image(name, then)
         self.hover.clear()
         self.batching.put_away()
-        annotation = self.session.waiting(name) or annotation
-        self.canvas.show_image(name, picture, annotation.labels, project.status(name).marks.rois)
-        self.session.open(name, annotation)
+        self.canvas.show_image(name, content.picture, content.objects, project.status(name).marks.rois)
+        self.session.open(name, content.annotation)
         self._keys.bind(self.canvas.layers.values())
         self.browsing.show_image(name)
         self.plane_slider.show_image(project, name)
-        self.open_panel.channels.show_channels(channels, project.channels(name))
-        self.asking.prepare(name, picture)
+        self.open_panel.channels.show_channels(content.channels, project.channels(name))
+        self.asking.prepare(name, content.picture)
         if then is not None:
             self._try(then)
 

@@ -6,6 +6,7 @@ event of a layer has the whole layer list painted once more, which costs another
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from naslora_trainer.prompts import Prediction
+from naslora_trainer.regions import MOST_SEEN
 
 from . import colours
 
@@ -25,10 +27,15 @@ _COLORS = {None: NOTHING, 0: NOTHING, PROPOSED: colours.MASK, HOVERED: (1.0, 1.0
 ROOM = 60_000
 
 
+def no_preview(shape: tuple[int, ...]) -> np.ndarray:
+    """Return the plane of the proposed mask of an image of a shape, empty: not more than what is mostly seen of it."""
+    return np.zeros([min(side, MOST_SEEN) for side in shape], np.uint8)
+
+
 def preview_layer(name: str, shape: tuple[int, ...], place: dict[str, Any]) -> Labels:
     """Return the layer of the proposed mask, empty, at a ``place`` of the world."""
     colors = DirectLabelColormap(color_dict=_COLORS)
-    layer = Labels(np.zeros(shape, np.uint8), name=name, opacity=0.6, colormap=colors, **place)
+    layer = Labels(no_preview(shape), name=name, opacity=0.6, colormap=colors, **place)
     layer._history_limit = 0  # nobody paints on it; napari would keep the last 100 masks
     layer.editable = False  # which takes the limit over
     return layer
@@ -49,13 +56,28 @@ def draw_preview(viewer: Viewer, layer: Labels, prediction: Prediction | None, v
         layer.data[changed] = drawn[changed]
 
 
-def shown_objects(labels: np.ndarray) -> np.ndarray:
-    """Return objects (H, W) as their layer holds them, a copy: in 16 bits while there is room for new numbers.
+@dataclass(frozen=True, eq=False)
+class ShownObjects:
+    """Objects as their layer holds them. To make it takes as long as to read them: it is for a worker.
 
-    napari shows those as they are. Wider ones it divides by the number of colours first, pixel by pixel and several
-    times for a new plane, in the thread of the window: 0.15 s each time for 4096 x 4096 (measured).
+    Attributes
+    ----------
+    plane : ndarray
+        (H, W), the layer's own: of 16 bits while there is room for new numbers. napari shows those as they are. Wider
+        ones it divides by the number of colours first, pixel by pixel and several times for a new plane, in the thread
+        of the window: 0.15 s each time for 4096 x 4096 (measured).
+    highest : int
+        The largest number in it.
     """
-    return labels.astype(np.uint16 if labels.max(initial=0) < ROOM else np.int32)
+
+    plane: np.ndarray
+    highest: int
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> ShownObjects:
+        """Return a copy of objects (H, W)."""
+        highest = int(labels.max(initial=0))
+        return cls(labels.astype(np.uint16 if highest < ROOM else np.int32), highest)
 
 
 def make_room(layer: Labels, number: int) -> None:

@@ -41,6 +41,8 @@ class Saving:
     ----------
     reason : str
         Why something waits, or waited last.
+    taken : int
+        How many edits were handed to it.
     """
 
     #: What waits is more or less than before.
@@ -50,6 +52,7 @@ class Saving:
         self._store = store
         self._waiting: dict[str, list[Edit]] = {}
         self.reason = ""
+        self.taken = 0
         self._failures = 0
 
     @property
@@ -83,6 +86,7 @@ class Saving:
             The store will never take it; it does not wait then.
         """
         self._store.check(edit)
+        self.taken += 1
         if name in self._waiting:
             self._waiting[name].append(edit)
             self.retry()

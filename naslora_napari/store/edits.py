@@ -223,10 +223,10 @@ def painted(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo, wi
     UserError
         The plane is of another size or holds no labels.
     """
-    window = window or (slice(0, old.labels.shape[0]), slice(0, old.labels.shape[1]))
-    plane = _plane(old, name, labels, window)
-    rows, cols = _pixels(plane != old.labels[window], (window[0].start, window[1].start))
-    return _edit(old, rows, cols, plane[rows - window[0].start, cols - window[1].start], info)
+    _check_size(old, name, labels)
+    rows, cols = _differing(labels, old.labels, window or (slice(0, labels.shape[0]), slice(0, labels.shape[1])))
+    after = to_labels(labels[rows, cols][None], f"The label plane of image '{name}'")[0]
+    return _edit(old, rows, cols, after, info)
 
 
 def merged(old: Annotation, name: str, first: int, second: int) -> Edit:
@@ -309,7 +309,8 @@ def with_import(old: Annotation, name: str, labels: np.ndarray, info: ObjectInfo
             f"Image '{name}' has {len(old.objects)} objects already, which an import would overwrite.",
             "Import into a new project.",
         )
-    plane = _plane(old, name, labels, (slice(None), slice(None)))
+    _check_size(old, name, labels)
+    plane = to_labels(labels, f"The label plane of image '{name}'")
     areas = areas_in(plane)
     return Annotation(plane, dict.fromkeys(areas, info), old.marks.but(complete=complete), areas)
 
@@ -359,6 +360,16 @@ def _pixels(mask: np.ndarray, offset: tuple[int, int]) -> tuple[np.ndarray, np.n
     return (rows + row).astype(np.int32), (cols + col).astype(np.int32)
 
 
+def _differing(labels: np.ndarray, before: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns, int32, in which two planes differ in a window; no memory is taken for all of it."""
+    across, found = window[1], [np.zeros((2, 0), np.int32)]
+    for top in range(window[0].start, window[0].stop, _BAND):
+        down = slice(top, min(top + _BAND, window[0].stop))
+        found.append(np.stack(_pixels(labels[down, across] != before[down, across], (top, across.start))))
+    rows, cols = np.concatenate(found, axis=1)
+    return rows, cols
+
+
 def _existing(old: Annotation, name: str, key: int) -> ObjectInfo:
     """Return the record of an object that is there."""
     if key not in old.objects:
@@ -366,11 +377,10 @@ def _existing(old: Annotation, name: str, key: int) -> ObjectInfo:
     return old.objects[key]
 
 
-def _plane(old: Annotation, name: str, labels: np.ndarray, window: Window) -> np.ndarray:
-    """Return a window of checked labels, int32, for an image."""
+def _check_size(old: Annotation, name: str, labels: np.ndarray) -> None:
+    """Refuse labels that are not of the size of an image."""
     if labels.shape != old.labels.shape:
         raise UserError(f"The labels of image '{name}' are not of its size, {_size(old.labels.shape)}.")
-    return to_labels(labels[window], f"The label plane of image '{name}'")
 
 
 def _new_ids(old: Annotation, count: int) -> list[int]:

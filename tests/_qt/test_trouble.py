@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ def test_a_click_beside_the_image_is_no_prompt(window: Window) -> None:
         window.click(place)
     session = window.dock.session
     assert session is not None and session.prompts.empty and not window.preview.any() and not messages()
+
+
+def test_an_object_that_is_accepted_while_its_image_is_read_again_stays(window: Window) -> None:
+    session = window.dock.session
+    assert session is not None
+    window.click(deepest_point(large_objects()[0]))
+    window.dock.show_image(FIRST)
+    time.sleep(1)  # the thread has read it, the window has not heard of it
+    session.accept()
+    accepted = session.labels.copy()
+    window.settle()
+    assert accepted.any() and np.array_equal(session.labels, accepted)
+    assert np.array_equal(window.dock.canvas.layers["Objects"].data, accepted)
 
 
 def test_a_box_without_area_is_no_prompt_and_one_beyond_the_edge_is_cut(window: Window) -> None:
