@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,8 +19,19 @@ from ..store.edits import Edit, Window
 from .area_layer import AREAS, AreaLayer
 from .empty_layers import leave_out_while_empty
 from .image_layer import LARGEST_TEXTURE, TRANSFORM, image_layer, in_levels, place_of, put_in_place
+from .in_turns import InTurns
 from .own_changes import OwnChanges
-from .planes import PROPOSED, ShownObjects, draw_preview, make_room, no_preview, preview_layer, replace_plane
+from .planes import (
+    PROPOSED,
+    ShownObjects,
+    around,
+    draw_preview,
+    make_room,
+    no_preview,
+    preview_layer,
+    replace_plane,
+    window_of,
+)
 from .prompt_layers import ALONG, BOX, LASSO, NEGATIVE, POSITIVE, PROMPTS, PromptLayers
 
 Mode = Literal["click", "box", "scribble", "lasso", "brush", "area", "off"]
@@ -81,6 +92,7 @@ class Canvas(QObject):
         #: The pixel of the image at the first one of the preview.
         self._offset = (0, 0)
         self._own_change = OwnChanges()
+        self._building = InTurns(self)
         self._rest = QTimer(self, singleShot=True, interval=BRUSH_REST_MS)
         self._rest.timeout.connect(self.flush)
         self._contrast = QTimer(self, singleShot=True, interval=CONTRAST_REST_MS)
@@ -90,17 +102,34 @@ class Canvas(QObject):
         viewer.mouse_drag_callbacks.append(self._on_mouse)
         viewer.scene.camera.events.connect(self._on_camera)
 
-    def show_image(self, name: str, picture: Picture, objects: ShownObjects, rois: Sequence[Roi] = ()) -> None:
+    def show_image(
+        self, name: str, picture: Picture, objects: ShownObjects, rois: Sequence[Roi], then: Callable[[], object]
+    ) -> None:
         """Put up an image with its accepted objects, in place of the one before, which was flushed.
 
-        ``rois`` are its areas in which every object is labelled.
+        ``rois`` are its areas in which every object is labelled; ``then`` is called when all is there. That is at once
+        if the layers that are there can take it: new ones come one by one, since together they take a second.
         """
-        shape = objects.plane.shape
+
+        def shown() -> None:
+            self._show_all(objects, rois)
+            then()
+
         if self._can_take(picture):
             self._exchange(name, picture, objects)
+            shown()
         else:
             self.clear()
-            self._build(name, picture, objects)
+            self._building.run(self._build(name, picture, objects), shown)
+
+    @property
+    def building(self) -> bool:
+        """Whether not all layers of the image are there yet."""
+        return self._building.running
+
+    def _show_all(self, objects: ShownObjects, rois: Sequence[Roi]) -> None:
+        """Bring all to the image that the layers hold now."""
+        shape = objects.plane.shape
         self._highest, self._offset, self._painted = objects.highest, (0, 0), None
         self._rest.stop()
         self._contrast.stop()
@@ -112,6 +141,7 @@ class Canvas(QObject):
 
     def clear(self) -> None:
         """Save a stroke that waits, and take the layers down."""
+        self._building.stop()
         self.flush(everywhere=True)
         self.prompts.forget()
         for layer in self.layers.values():
@@ -121,6 +151,7 @@ class Canvas(QObject):
 
     def close(self) -> None:
         """Let go of the viewer; the layers stay, for the person to keep."""
+        self._building.stop()
         self.flush(everywhere=True)
         if self._on_mouse in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
@@ -148,8 +179,8 @@ class Canvas(QObject):
             self.layers[OBJECTS].preserve_labels = keep
 
     def present(self, key: str) -> bool:
-        """True while the person has not deleted the layer."""
-        return key in self.layers and self.layers[key] in self.viewer.layers
+        """True while the person has not deleted the layer; False while layers are built."""
+        return not self.building and key in self.layers and self.layers[key] in self.viewer.layers
 
     def show_prompts(self, prompts: Prompts) -> None:
         """Draw prompts; that is not an edit."""
@@ -165,7 +196,7 @@ class Canvas(QObject):
         draw_preview(self.viewer, self.layers[PREVIEW], prediction, value)
         if prediction is not None and prediction.offset != self._offset:
             self._offset = prediction.offset
-            self._place_preview()
+            _set(self.layers[PREVIEW], "translate", self._corner())
 
     def show_labels(self, edit: Edit) -> None:
         """Bring the objects layer up to date after an edit, as one step of its undo history."""
@@ -244,15 +275,19 @@ class Canvas(QObject):
         with self._own_change:
             replace_plane(self.layers[OBJECTS], objects.plane)
 
-    def _build(self, name: str, picture: Picture, objects: ShownObjects) -> None:
-        """Make the layers."""
+    def _build(self, name: str, picture: Picture, objects: ShownObjects) -> Iterator[None]:
+        """Make the layers, one in each piece."""
         shape = objects.plane.shape
         self.layers[IMAGE] = self._add(image_layer(name, picture))
+        yield
         place = place_of(self.layers[IMAGE])
         self.layers[OBJECTS] = self._add(Labels(objects.plane, name=OBJECTS, opacity=0.5, **place))
+        yield
         self.layers[PREVIEW] = self._add(preview_layer(PREVIEW, shape, place))
+        yield
         self.layers[AREAS] = self._add(self.areas.make(place))
         for key, layer in self.prompts.make(shape, place).items():
+            yield
             self.layers[key] = self._add(layer)
         for event in TRANSFORM:
             getattr(self.layers[IMAGE].events, event).connect(self._follow_image)
@@ -272,10 +307,6 @@ class Canvas(QObject):
         for key, layer in self.layers.items():
             for name in (*TRANSFORM, "units") if key != IMAGE else ():
                 _set(layer, name, getattr(image, name) if name != "translate" or key != PREVIEW else self._corner())
-
-    def _place_preview(self) -> None:
-        """Put the preview on the part of the image that it covers."""
-        _set(self.layers[PREVIEW], "translate", self._corner())
 
     def _corner(self) -> np.ndarray:
         """Return the place of that part in the world, before the image's affine transform."""
@@ -324,8 +355,8 @@ class Canvas(QObject):
         if self._own_change:
             return
         layer = self.layers[OBJECTS]
-        windows = [_window(atom, layer.data.shape) for atom in event.value]
-        self._painted = _around([self._painted, *windows] if self._painted else windows)
+        windows = [window_of(atom, layer.data.shape) for atom in event.value]
+        self._painted = around([self._painted, *windows] if self._painted else windows)
         self._highest = max(self._highest, int(layer.selected_label))
         self._rest.start()
 
@@ -340,6 +371,8 @@ class Canvas(QObject):
 
     def _on_mouse(self, viewer: Viewer, event: Any) -> Iterator[None]:
         """A press and release at one place in click mode is a prompt; a drag is left to napari."""
+        if self.building:
+            return
         if self.mode == "brush" and self.present(OBJECTS):
             self._choose_label(event.position)
         start = np.array(event.pos)
@@ -367,18 +400,3 @@ def _set(layer: Layer, name: str, value: Any) -> None:
     """Give a layer a property that it does not have yet: napari draws it anew even if nothing changes."""
     if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
         setattr(layer, name, value)
-
-
-def _window(atom: Any, shape: tuple[int, ...]) -> Window:
-    """Return the rows and columns of one item of a labels layer's history: a window with a mask, or indices."""
-    key = getattr(atom, "slice_key", None)
-    if key is None:
-        key = tuple(slice(int(np.min(index)), int(np.max(index)) + 1) for index in atom[0])
-    rows, cols = (slice(*part.indices(size)[:2]) for part, size in zip(key, shape, strict=True))
-    return rows, cols
-
-
-def _around(windows: Sequence[Window]) -> Window:
-    """Return the smallest window around some."""
-    rows, cols = (slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*windows, strict=True))
-    return rows, cols

@@ -119,7 +119,7 @@ class NasLoraDock(QWidget):
     @property
     def busy(self) -> bool:
         """True while the model or a file is being worked on."""
-        return self.model_tasks.busy or self.file_tasks.busy
+        return self.model_tasks.busy or self.file_tasks.busy or self.canvas.building
 
     def open_image(self, path: Path) -> None:
         """Open the project of one image."""
@@ -304,8 +304,19 @@ class NasLoraDock(QWidget):
             return self.show_image(name, then)
         self.hover.clear()
         self.batching.put_away()
-        self.canvas.show_image(name, content.picture, content.objects, project.status(name).marks.rois)
-        self.session.open(name, content.annotation)
+        rois = project.status(name).marks.rois
+        shown = partial(self._work_on, project, content, then)
+        self.canvas.show_image(name, content.picture, content.objects, rois, shown)
+
+    def _work_on(self, project: Project, content: Content, then: Callable[[], Any] | None) -> None:
+        """Begin to work on an image whose layers are there."""
+        if project is not self.project or self.session is None:
+            return
+        name, annotation = content.name, content.annotation
+        if content.out_of_date(self.session):
+            annotation = self.session.annotation
+            self.canvas.put_back(annotation.labels)
+        self.session.open(name, annotation)
         self._keys.bind(self.canvas.layers.values())
         self.browsing.show_image(name)
         self.plane_slider.show_image(project, name)

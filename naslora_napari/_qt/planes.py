@@ -6,6 +6,7 @@ event of a layer has the whole layer list painted once more, which costs another
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from naslora_trainer.prompts import Prediction
 from naslora_trainer.regions import MOST_SEEN
 
+from ..store.edits import Window
 from . import colours
 
 #: The answer to prompts, and what a click under the mouse would give.
@@ -96,3 +98,18 @@ def replace_plane(layer: Labels, plane: np.ndarray) -> None:
     else:
         layer.data = plane
     layer.editable = editable
+
+
+def window_of(atom: Any, shape: tuple[int, ...]) -> Window:
+    """Return the rows and columns of one item of a labels layer's history: a window with a mask, or indices."""
+    key = getattr(atom, "slice_key", None)
+    if key is None:
+        key = tuple(slice(int(np.min(index)), int(np.max(index)) + 1) for index in atom[0])
+    rows, cols = (slice(*part.indices(size)[:2]) for part, size in zip(key, shape, strict=True))
+    return rows, cols
+
+
+def around(windows: Sequence[Window]) -> Window:
+    """Return the smallest window around some."""
+    rows, cols = (slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*windows, strict=True))
+    return rows, cols
