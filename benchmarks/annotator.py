@@ -1,11 +1,13 @@
 """How many seconds a person needs to label a folder: with the base model, or with fine-tunes, in which order.
 
 The folder is a part of one pack, drawn by the seed; with ``--unseen`` of its held-out images alone, from which the
-default model has not learned (:mod:`make_click_adapter`). A simulated person (:mod:`person`) labels image after image,
-with the model in use at hand, as it finds objects by itself or click by click. The folder is done as soon as the mean
-IoU over *all* of its objects is 0.85: of labelled images the IoU of the person's labels, of the rest that of what the
-model in use gives without a person (a found object that is none counts as an object of IoU 0), or that after one click
-on each object, which takes the person's time, too. What counts is the least time in which that is reached.
+default model has not learned (:mod:`make_click_adapter`). The nuclei of the pack are from many laboratories, each with
+its own stain, zoom and idea of where a nucleus ends; ``fields`` are of one of them: the images of 520 x 696 pixels,
+each cut in four. A simulated person (:mod:`person`) labels image after image, with the model in use at hand, as it
+finds objects by itself or click by click. The folder is done as soon as the mean IoU over *all* of its objects is 0.85:
+of labelled images the IoU of the person's labels, of the rest that of what the model in use gives without a person (a
+found object that is none counts as an object of IoU 0), or that after one click on each object, which takes the
+person's time, too. What counts is the least time in which that is reached.
 
 Persons:
 
@@ -27,12 +29,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ from naslora_napari.live.doubt import ranked
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.files import read_json, write_json
-from packs import TARGETS, held_out, read_pack
+from packs import held_out, read_pack
 from quality import mean_and_spread
 from resume import keep_settings, parser_of, run_parts
 
@@ -53,7 +55,9 @@ PERSONS = ("base", "finetune", "unchecked", "ranked")
 SEEDS = (0, 1, 2)
 #: Images that a folder has at most, and the largest side of one in pixels: in larger ones nobody works on the whole.
 IMAGES = 24
-LARGEST = {"nuclei": 400, "lesions": 1024, "leaf": 1024, "vessels": 1024}
+LARGEST = {"nuclei": 400, "fields": 400, "lesions": 1024, "leaf": 1024, "vessels": 1024}
+#: The nuclei of one laboratory.
+FIELDS = range(16, 24)
 #: After so many labelled images the first fine-tune starts, if not told otherwise, and the next when there are so many
 #: times as many.
 FIRST, FACTOR = 4, 2
@@ -62,7 +66,7 @@ FIRST, FACTOR = 4, 2
 def main() -> None:
     """Simulate what is missing, then print all."""
     parser = parser_of(__doc__, "annotator-results")
-    parser.add_argument("--targets", nargs="+", default=["nuclei", "lesions", "leaf"], choices=list(TARGETS))
+    parser.add_argument("--targets", nargs="+", default=["nuclei", "lesions", "leaf"], choices=list(LARGEST))
     parser.add_argument("--persons", nargs="+", default=list(PERSONS), choices=PERSONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--images", type=int, default=IMAGES, help="images of a folder, at most")
@@ -77,7 +81,7 @@ def main() -> None:
         return
     measured_with = settings(options)
     keep_settings(options.results, measured_with)
-    wanted = list(itertools.product(options.seeds, options.targets, options.persons))
+    wanted = list(product(options.seeds, options.targets, options.persons))
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
     call += ["--images", str(options.images), "--first", str(options.first), *["--unseen"] * options.unseen, "--only"]
     commands = {file_of(options.results, t, who, s): [*call, t, who, str(s)] for s, t, who in wanted}
@@ -129,10 +133,24 @@ def one(images: list[TrainingImage], results: Path, target: str, who: str, seed:
 
 def folder_of(data: Path, target: str, seed: int, count: int, unseen: bool = False) -> list[TrainingImage]:
     """Return the images of a folder, at most ``count``, in random order; both are drawn by the seed."""
-    pack = read_pack(data, target, held_out(target) if unseen else None)
+    if target == "fields":
+        frames = set(FIELDS).intersection(held_out("nuclei") if unseen else FIELDS)
+        pack = [field for frame in read_pack(data, "nuclei", frames) for field in in_four(frame)]
+    else:
+        pack = read_pack(data, target, held_out(target) if unseen else None)
     images = [image for image in pack if max(image.labels.shape) <= LARGEST[target]]
     order = np.random.default_rng([seed, *target.encode()]).permutation(len(images))
     return [images[k] for k in order[:count]]
+
+
+def in_four(frame: TrainingImage) -> list[TrainingImage]:
+    """Return the quarters of an image."""
+    rows, cols = (side // 2 for side in frame.labels.shape)
+    windows = product((slice(rows), slice(rows, None)), (slice(cols), slice(cols, None)))
+    return [
+        TrainingImage(f"{frame.name}-{k}", frame.image[window], frame.labels[window], complete=True)
+        for k, window in enumerate(windows)
+    ]
 
 
 @dataclass
