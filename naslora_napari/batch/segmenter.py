@@ -81,8 +81,8 @@ class Segmenter:
     precision : torch.dtype
         In which matrix products are computed.
     seen_px : int
-        Side of the images, or parts of larger ones, that it learned from, in pixels; 0: not known. Images that are much
-        larger are segmented in tiles of that size.
+        Side of the largest image, or part of a larger one, that it learned from, in pixels; 0: not known. Images that
+        are much larger are segmented in tiles of that size.
     classes : tuple of str
         What it tells apart; their numbers begin at 1.
     batch : int

@@ -12,7 +12,7 @@ from scipy import ndimage
 from .masks import FREE_SHARE, AutoMasks, best_first
 from .sources import Parts
 
-#: An image is seen as a whole up to so many times the side that the model learned from.
+#: An image is seen as a whole up to so many times the largest side that the model learned from.
 LARGER = 1.5
 #: A tile overlaps its neighbour by so much of its side: objects up to that size are whole in one of them.
 OVERLAP = 0.25

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -347,7 +346,7 @@ class _FineTune:
             "fold": self.fold_report,
             "images": self.tell.images,
             "objects": self.split.objects(),
-            "seen_px": int(statistics.median(image.side for image in self.split.train)),
+            "seen_px": max(image.side for image in self.split.train),
             "one_object": self._one_object(),
             "background": some_background(self.feed.training_images()),
             "steps": self.step,
