@@ -97,7 +97,7 @@ def summarise(parts: dict[str, dict[str, Any]], targets: list[str], seeds: list[
     -------
     dict
         ``targets`` (by target ``f1_auto``, ``f1_quick``, ``f1_amg``, ``ap_...``, ``recall_...``, each the mean over the
-        seeds; ``spread`` and ``by_seed`` of the same keys, with sample standard deviations; ``images``, ``objects``,
+        seeds; ``over_seeds`` and ``by_seed`` of the same keys, mean with spread and one by one; ``images``, ``objects``,
         ``speed``: AMG's time over that of ``auto``), ``speed_ratio_amg`` and ``encode_ratio`` (of ``auto``, over all
         targets; with ``_quick`` those of ``quick``), ``scaling_2`` (how many times as fast two workers are as one),
         ``peak_mb_100``, ``peak_mb_1000``, ``peak_mb_10k_image`` and ``parts``.
@@ -114,10 +114,10 @@ def summarise(parts: dict[str, dict[str, Any]], targets: list[str], seeds: list[
         by_seed = {
             f"{key}_{way}": [found[way][key] for found in some] for way, key in product(WAYS, ("f1", "ap", "recall"))
         }
-        spread = {key: mean_and_spread(values) for key, values in by_seed.items()}
+        over_seeds = {key: mean_and_spread(values) for key, values in by_seed.items()}
         found_by[target] = {
-            **{key: one["mean"] for key, one in spread.items()},
-            "spread": {key: one["spread"] for key, one in spread.items()},
+            **{key: one["mean"] for key, one in over_seeds.items()},
+            "over_seeds": over_seeds,
             "by_seed": by_seed,
             **{key: some[0][key] for key in ("images", "objects")},
             "speed": seconds("amg", some) / seconds("auto", some),
