@@ -97,9 +97,9 @@ def summarise(parts: dict[str, dict[str, Any]], targets: list[str], seeds: list[
     -------
     dict
         ``targets`` (by target ``f1_auto``, ``f1_quick``, ``f1_amg``, ``ap_...``, ``recall_...``, each the mean over the
-        seeds; ``over_seeds`` and ``by_seed`` of the same keys, mean with spread and one by one; ``images``, ``objects``,
-        ``speed``: AMG's time over that of ``auto``), ``speed_ratio_amg`` and ``encode_ratio`` (of ``auto``, over all
-        targets; with ``_quick`` those of ``quick``), ``scaling_2`` (how many times as fast two workers are as one),
+        seeds; of the same keys ``over_seeds``, mean with spread, and ``by_seed``; ``images``, ``objects``, ``speed``:
+        AMG's time over that of ``auto``), ``speed_ratio_amg`` and ``encode_ratio`` (of ``auto``, over all targets; with
+        ``_quick`` those of ``quick``), ``scaling_2`` (how many times as fast two workers are as one),
         ``peak_mb_100``, ``peak_mb_1000``, ``peak_mb_10k_image`` and ``parts``.
     """
     scores = {target: [parts[f"score-{target}-{seed}"] for seed in seeds] for target in targets}
