@@ -15,7 +15,7 @@ from naslora_trainer.scores import iou
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
     import person
-    from annotator import Simulation, summarise
+    from annotator import Simulation, in_four, summarise
     from answers import Answers
     from person import ACCEPT, CLICK, DELETE, GOAL, OPEN, STROKE, brushed, by_clicks, by_review, cheapest, matched
 
@@ -102,6 +102,15 @@ def test_a_folder_is_done_as_soon_as_the_rest_is_good_enough(tmp_path: Path) -> 
     run.run()
     assert (run.best, run.labelled_at_best) == (20, 0)
     assert len(run.stages) == 2
+
+
+def test_a_frame_in_four_is_all_of_it() -> None:
+    labels = np.arange(35, dtype=np.int32).reshape(5, 7)
+    frame = TrainingImage("pack/masks/16", np.stack([labels.astype(np.uint8)] * 3, -1), labels, complete=True)
+    fields = in_four(frame)
+    assert [field.name for field in fields] == [f"pack/masks/16-{k}" for k in range(4)]
+    assert sorted(np.concatenate([field.labels.ravel() for field in fields])) == list(range(35))
+    assert all(np.array_equal(field.image[..., 0], field.labels) and field.complete for field in fields)
 
 
 def test_speed_ups_are_of_the_same_folder() -> None:
