@@ -206,7 +206,7 @@ class Simulation:
             self.done[image.name] = work
             self._swap()
             self._look(image.name, work)
-            if self.who != "base" and self._worth_training():
+            if self.who != "base" and self.clock < self.best and self._worth_training():
                 self._train()
 
     def _worth_training(self) -> bool:
