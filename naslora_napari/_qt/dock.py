@@ -26,6 +26,7 @@ from .collector import collect_again, load_uncollected
 from .editing import Editing
 from .exchange import Exchange
 from .following import Following
+from .guidance import model_in_words, next_step
 from .habits import Habits
 from .hover import Hover
 from .image_layer import load_layers
@@ -110,7 +111,7 @@ class NasLoraDock(QWidget):
         self.sample = SampleProject(self)
         self._lay_out()
         self._connect()
-        self._keys = Keys(napari_viewer, self)
+        self.keys = Keys(napari_viewer, self)
         self.habits = Habits(self)
         self.file_tasks.run(load_layers)
         self._loads = False
@@ -162,7 +163,7 @@ class NasLoraDock(QWidget):
         self._closed = True
         for part in (self.hover, self.ahead, self.suggesting, self.reviewing, self.canvas):
             part.close()
-        self._keys.release()
+        self.keys.release()
         self.training.close()
         self.library.close()
         self.batching.close()
@@ -317,7 +318,7 @@ class NasLoraDock(QWidget):
             annotation = self.session.annotation
             self.canvas.put_back(annotation.labels)
         self.session.open(name, annotation)
-        self._keys.bind(self.canvas.layers.values())
+        self.keys.bind(self.canvas.layers.values())
         self.browsing.show_image(name)
         self.plane_slider.show_image(project, name)
         self.open_panel.channels.show_channels(content.channels, project.channels(name))
@@ -417,37 +418,9 @@ class NasLoraDock(QWidget):
         candidates = 0 if session is None or session.preview is None else len(session.preview.candidates)
         can_undo, can_redo = (False, False) if session is None else (bool(session.undo_image), bool(session.redo_image))
         self.prompt_panel.show_state(has_prompt, candidates, can_undo, can_redo)
-        message = self._refused or self._next_step(has_prompt, candidates > 0)
+        message = self._refused or next_step(self, has_prompt, candidates > 0)
         rests = "training beside it" if self.training.running else "ready" if self.predictor.is_ready else ""
         doing = self.model_tasks.doing or self.file_tasks.doing
         self.keeping.tell_notices()
         self.status.show_trouble(self.keeping.text)
-        self.status.show_all(message, self._model_in_words(), rests, doing)
-
-    def _model_in_words(self) -> str:
-        """The model that answers, and with which adapter."""
-        adapter, base = self.predictor.adapter, self.predictor.base
-        return base if adapter is None else f"{base} with your adapter {self.library.name_in_use or adapter.id}"
-
-    def _next_step(self, has_prompt: bool, has_preview: bool) -> str:
-        """What the person can do now, in one sentence."""
-        if self.session is None or not self.session.name:
-            return "Open an image or a folder to begin, or the sample project to try it out."
-        if not self.predictor.is_ready:
-            return "The model prepares the image…"
-        if self.editing.merging:
-            key = self._keys.shown("merge")
-            return f"Move the mouse over what belongs to object {self.editing.merging} and press {key}; Esc forgets it."
-        if has_preview:
-            return f"Accept the mask ({self._keys.shown('accept')}), or click where it is wrong."
-        if has_prompt:
-            return "The model answers…"
-        return self.editing.chosen or self._next_object()
-
-    def _next_object(self) -> str:
-        if self.canvas.mode in ("brush", "area"):
-            return "Choose Click for the next object."
-        if self.session is None or not self.session.objects or self.open_panel.complete_button.isChecked():
-            return "Click on an object, or drag a box around it."
-        key = self._keys.shown("complete")
-        return f"Click on the next object. When every object has its mask, press Complete{f' ({key})' if key else ''}."
+        self.status.show_all(message, model_in_words(self), rests, doing)
