@@ -193,7 +193,7 @@ class Annotator:
         started = time.perf_counter()
         with self.beat.during(phase):
             act()
-            self.hands.wait(lambda: self._shown_image() != before, "the image")
+            self.hands.wait(lambda: self._shown_image() != before and not self.dock.canvas.building, "the image")
             frames = self._frames
             self.hands.wait(lambda: self._frames > frames, "a picture of it")
         shown = time.perf_counter()

@@ -49,6 +49,8 @@ WORK = {
 BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 #: A mouse that moved no further between press and release, in pixels of the screen, has not been dragged.
 TAP = 4
+#: Images with more pixels are put up in pieces.
+AT_ONCE = 2048 * 2048
 #: The model sees other contrast limits when the slider has rested so long, in ms.
 CONTRAST_REST_MS = 500
 
@@ -108,19 +110,22 @@ class Canvas(QObject):
         """Put up an image with its accepted objects, in place of the one before, which was flushed.
 
         ``rois`` are its areas in which every object is labelled; ``then`` is called when all is there. That is at once
-        if the layers that are there can take it: new ones come one by one, since together they take a second.
+        if the layers that are there can take it and it is not large: else they come one by one, since new ones take a
+        second together, and the pixels of large ones a tenth of it each.
         """
 
         def shown() -> None:
             self._show_all(objects, rois)
             then()
 
-        if self._can_take(picture):
-            self._exchange(name, picture, objects)
-            shown()
-        else:
+        if not self._can_take(picture):
             self.clear()
             self._building.run(self._build(name, picture, objects), shown)
+        elif objects.plane.size > AT_ONCE:
+            self._building.run(self._exchange(name, picture, objects), shown)
+        else:
+            list(self._exchange(name, picture, objects))
+            shown()
 
     @property
     def building(self) -> bool:
@@ -141,8 +146,8 @@ class Canvas(QObject):
 
     def clear(self) -> None:
         """Save a stroke that waits, and take the layers down."""
-        self._building.stop()
         self.flush(everywhere=True)
+        self._building.stop()  # not before: what is half built is not the image that the session has
         self.prompts.forget()
         for layer in self.layers.values():
             if layer in self.viewer.layers:
@@ -151,8 +156,8 @@ class Canvas(QObject):
 
     def close(self) -> None:
         """Let go of the viewer; the layers stay, for the person to keep."""
-        self._building.stop()
         self.flush(everywhere=True)
+        self._building.stop()  # not before: what is half built is not the image that the session has
         if self._on_mouse in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
         self.viewer.scene.camera.events.disconnect(self._on_camera)
@@ -254,8 +259,8 @@ class Canvas(QObject):
         many = shown.multiscale or in_levels(picture)
         return not many and bool(shown.dtype == image.dtype and shown.data.shape[2:] == image.shape[2:])
 
-    def _exchange(self, name: str, picture: Picture, objects: ShownObjects) -> None:
-        """Give the layers other content."""
+    def _exchange(self, name: str, picture: Picture, objects: ShownObjects) -> Iterator[None]:
+        """Give the layers other content, one in each piece."""
         shown: Any = self.layers[IMAGE]
         put_in_place(shown, picture)
         with self._own_change:
@@ -264,6 +269,8 @@ class Canvas(QObject):
                 shown.reset_contrast_limits_range()
                 shown.reset_contrast_limits()
                 shown.contrast_limits = picture.limits or shown.contrast_limits
+        yield
+        with self._own_change:
             self._put_objects(objects)
             replace_plane(self.layers[PREVIEW], no_preview(objects.plane.shape))
         self._offset = (0, 0)
@@ -276,7 +283,7 @@ class Canvas(QObject):
             replace_plane(self.layers[OBJECTS], objects.plane)
 
     def _build(self, name: str, picture: Picture, objects: ShownObjects) -> Iterator[None]:
-        """Make the layers, one in each piece."""
+        """Make the layers, one in each piece. Which one is selected is told at the end: napari shows each otherwise."""
         shape = objects.plane.shape
         self.layers[IMAGE] = self._add(image_layer(name, picture))
         yield
@@ -289,6 +296,7 @@ class Canvas(QObject):
         for key, layer in self.prompts.make(shape, place).items():
             yield
             self.layers[key] = self._add(layer)
+        self.viewer.layers.selection.active = self.layers[OBJECTS]
         for event in TRANSFORM:
             getattr(self.layers[IMAGE].events, event).connect(self._follow_image)
         self.layers[IMAGE].events.contrast_limits.connect(self._on_contrast)
@@ -296,7 +304,8 @@ class Canvas(QObject):
         self.layers[OBJECTS].events.data.connect(self._on_replaced)
 
     def _add(self, layer: Any) -> Layer:
-        added = self.viewer.add_layer(layer)
+        with self.viewer.layers.selection.events.blocker_all():
+            added = self.viewer.add_layer(layer)
         if isinstance(added, Points | Shapes):
             leave_out_while_empty(self.viewer, added)
         return added

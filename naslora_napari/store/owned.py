@@ -42,6 +42,8 @@ class OwnedFolder:
         self._writer = ProjectLock(path)
         weakref.finalize(self, self._writer.release)
         self._lock = threading.RLock()
+        #: Apart from the other, which a thread that reads a large file holds: the window asks for notices all the time.
+        self._notices_lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -89,7 +91,7 @@ class OwnedFolder:
 
     def take_notices(self) -> list[str]:
         """Return, once, what a person has to know: what was damaged and recovered, or changed by somebody else."""
-        with self._lock:
+        with self._notices_lock:
             notices, self._notices = self._notices, []
             return notices
 
@@ -127,6 +129,7 @@ class OwnedFolder:
         except DamagedError as error:
             with self._lock:
                 found, notice = recovered(self.path, path, read, error, repair=self._writer.held)
+            with self._notices_lock:
                 if notice not in self._notices:
                     log.warning(notice)
                     self._notices.append(notice)

@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from naslora_napari._qt import driving
+from naslora_napari._qt.reading import Content
 from naslora_napari._qt.report_dialog import ReportDialog
 from naslora_trainer.prompts import deepest_point
 from naslora_trainer.scores import dice
@@ -78,6 +80,24 @@ def test_an_object_that_is_accepted_while_its_image_is_read_again_stays(window: 
     window.settle()
     assert accepted.any() and np.array_equal(session.labels, accepted)
     assert np.array_equal(window.dock.canvas.layers["Objects"].data, accepted)
+
+
+def test_an_image_whose_layers_are_half_built_does_not_reach_another(window: Window) -> None:
+    dock, canvas = window.dock, window.dock.canvas
+    window.click(deepest_point(large_objects()[0]))
+    window.press(Qt.Key.Key_A)
+    assert dock.session is not None and dock.project is not None
+    accepted = dock.session.labels.copy()
+    content = Content.read(dock.project, dock.session, SECOND)
+    window.viewer.layers.clear()
+    canvas.show_image(SECOND, content.picture, content.objects, (), lambda: pytest.fail("another image was asked for"))
+    window.until(lambda: "Objects" in canvas.layers)
+    assert canvas.building and dock.busy and not canvas.present("Objects")
+    dock.show_image(FIRST)
+    window.settle()
+    assert accepted.any() and np.array_equal(window.on_disk(), accepted)
+    assert np.array_equal(canvas.layers["Objects"].data, accepted)
+    assert not dock.project.annotation(SECOND).objects
 
 
 def test_a_box_without_area_is_no_prompt_and_one_beyond_the_edge_is_cut(window: Window) -> None:

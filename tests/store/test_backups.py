@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import h5py
@@ -201,3 +202,12 @@ def test_images_that_were_sent_along_may_not_lead_elsewhere(project: Project, tm
     os.mkfifo(inside / "c.png")
     with pytest.raises(UserError, match="no file, but a device"):
         project.annotation("c")
+
+
+def test_notices_are_not_waited_for_while_a_thread_holds_the_project(project: Project) -> None:
+    taken: list[list[str]] = []
+    asking = threading.Thread(target=lambda: taken.append(project.take_notices()))
+    with project._lock:
+        asking.start()
+        asking.join(10)
+        assert taken == [[]]
