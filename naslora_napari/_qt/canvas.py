@@ -51,6 +51,8 @@ BRUSH_REST_MS, CAMERA_REST_MS = 250, 200
 TAP = 4
 #: Images with more pixels are put up in pieces.
 AT_ONCE = 2048 * 2048
+#: After so many ms what was changed is drawn.
+FRAME_MS = 20
 #: The model sees other contrast limits when the slider has rested so long, in ms.
 CONTRAST_REST_MS = 500
 
@@ -122,7 +124,7 @@ class Canvas(QObject):
             self.clear()
             self._building.run(self._build(name, picture, objects), shown)
         elif objects.plane.size > AT_ONCE:
-            self._building.run(self._exchange(name, picture, objects), shown)
+            self._building.run(self._exchange(name, picture, objects), shown, FRAME_MS)
         else:
             list(self._exchange(name, picture, objects))
             shown()

@@ -20,7 +20,7 @@ class InTurns(QObject):
         super().__init__(parent)
         self._pieces: Iterator[None] = iter(())
         self._then: Callable[[], object] = lambda: None
-        self._timer = QTimer(self, interval=0)
+        self._timer = QTimer(self)
         self._timer.timeout.connect(self._next)
 
     @property
@@ -28,10 +28,13 @@ class InTurns(QObject):
         """Whether there are pieces left."""
         return self._timer.isActive()
 
-    def run(self, pieces: Iterator[None], then: Callable[[], object]) -> None:
-        """Run other pieces from now on, and call ``then`` after the last one."""
+    def run(self, pieces: Iterator[None], then: Callable[[], object], pause_ms: int = 0) -> None:
+        """Run other pieces from now on, and call ``then`` after the last one.
+
+        With a pause what a piece changed is drawn before the next one.
+        """
         self._pieces, self._then = pieces, then
-        self._timer.start()
+        self._timer.start(pause_ms)
 
     def stop(self) -> None:
         """Leave the rest."""
