@@ -62,7 +62,7 @@ def finetune(
     from naslora_trainer.files import saving
 
     from .jobs import run_to_end, training_job
-    from .jobs.commands import cores
+    from .jobs.cores import cores
     from .store import Project
 
     opened = Project.open(project)

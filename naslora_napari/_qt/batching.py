@@ -60,6 +60,11 @@ class Batching(QObject):
         """True while the child runs."""
         return self._polling.running
 
+    @property
+    def works_here(self) -> bool:
+        """Whether the child computes on this computer. May be asked from any thread."""
+        return self._polling.works_here
+
     def start(self, folder: Path, out: Path | None = None) -> None:
         """Segment ``folder`` into ``out`` (by default ``<folder>_segmented`` beside it)."""
         if self.running:

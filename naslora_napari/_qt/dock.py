@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from naslora_trainer.errors import UserError
 
+from ..jobs.cores import Cores
 from ..live import AnnotationSession, LivePredictor
 from ..live.session import Overlap
 from .ahead import Ahead, embedding_cache
@@ -86,7 +87,11 @@ class NasLoraDock(QWidget):
         self.predictor = LivePredictor(cache=embedding_cache())
         self.project: Project | None = None
         self.session: AnnotationSession | None = None
-        self.model_tasks, self.file_tasks = Tasks(self, "naslora-model"), Tasks(self, "naslora-files")
+        self._cores = Cores()
+        self.model_tasks, self.file_tasks = (
+            Tasks(self, "naslora-model", self._share_cores),
+            Tasks(self, "naslora-files"),
+        )
         self.status = Status()
         self.open_panel: OpenPanel = OpenPanel()
         self.prompt_panel: PromptPanel = PromptPanel()
@@ -210,6 +215,10 @@ class NasLoraDock(QWidget):
     def _load_model(self) -> None:
         load = partial(load_uncollected, self.predictor.load)
         self.model_tasks.run(load, lambda _: self.show_state(), self.failed, doing="loading the model")
+
+    def _share_cores(self) -> None:
+        """Leave cores to a training or a folder run; called in the thread of the model."""
+        self._cores.share(self.training.works_here or self.batching.works_here)
 
     def _may_close(self) -> bool:
         """Ask the person, unless a program closes the viewer: the canvas is gone then, and nothing may be shown."""

@@ -49,6 +49,11 @@ class Polling(QObject):
         """True from :meth:`start` until the last event was handed over."""
         return self.job is not None
 
+    @property
+    def works_here(self) -> bool:
+        """Whether the job computes on this computer. May be asked from any thread."""
+        return self.job is not None and not isinstance(self.job, DaskJob)
+
     def start(self, job: AnyJob) -> None:
         """Start ``job`` and poll it."""
         job.start()

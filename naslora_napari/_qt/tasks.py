@@ -20,6 +20,8 @@ class Tasks(QObject):
         Owner.
     name : str
         Of the thread.
+    before : callable
+        Called in the thread before each job.
 
     Attributes
     ----------
@@ -31,9 +33,10 @@ class Tasks(QObject):
     _started = Signal(str)
     _finished = Signal(object, object, object)
 
-    def __init__(self, parent: QObject, name: str) -> None:
+    def __init__(self, parent: QObject, name: str, before: Callable[[], None] = lambda: None) -> None:
         super().__init__(parent)
         self._worker = LatestWorker(name)
+        self._before = before
         self._pending = 0
         self._closed = False
         self.doing = ""
@@ -65,6 +68,7 @@ class Tasks(QObject):
             self._pending += 1
             if not self._closed:
                 self._started.emit(doing)
+            self._before()
             return work()
 
         self._worker.submit(told, lambda result, error: self._hand_over(then, failed, result, error), topic, idle)

@@ -90,6 +90,11 @@ class Training(QObject):
         return self._preparing or self.turns.beginning or self._polling.running
 
     @property
+    def works_here(self) -> bool:
+        """Whether a training computes on this computer. May be asked from any thread."""
+        return self._polling.works_here
+
+    @property
     def process_id(self) -> int | None:
         """Of the child, while there is one."""
         return self._polling.job.pid if self._polling.job is not None else None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from naslora_resources.registry import DEFAULT_MODEL
 
+from .cores import cores, live_cores
 from .detached import RunJob
 from .job import Job
 
@@ -20,23 +21,16 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 PYTHON_OPTIONS = ("-P", "-u")
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def child_environment(threads: int | None = None) -> dict[str, str]:
     """Return the environment of a child process.
 
     Parameters
     ----------
     threads : int, optional
-        How many threads it computes with; by default all cores but one (at least one), which stays for the person
-        who annotates meanwhile.
+        How many threads it computes with; by default as many as there are cores without those that stay for the person
+        who annotates meanwhile (at least one).
     """
-    count = max(1, cores() - 1 if threads is None else threads)
+    count = max(1, cores() - live_cores() if threads is None else threads)
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(count))
     environment |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     roots = _source_roots()

@@ -16,7 +16,8 @@ from naslora_trainer.__main__ import ADAPTER, CHECKPOINT, EVENTS, PICTURE, REPOR
 from naslora_trainer.files import write_bytes
 
 from ..store.runs import runner
-from .commands import cores, finetune_job
+from .commands import finetune_job
+from .cores import cores
 from .detached import LOG
 from .stream import LAST, Event
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from naslora_napari.jobs import child_environment, finetune_command, segment_command
-from naslora_napari.jobs.commands import cores
+from naslora_napari.jobs.cores import cores, live_cores
 
 
-@pytest.mark.parametrize(("threads", "expected"), [(3, "3"), (0, "1"), (None, str(max(1, cores() - 1)))])
+@pytest.mark.parametrize(("threads", "expected"), [(3, "3"), (0, "1"), (None, str(max(1, cores() - live_cores())))])
 def test_threads_are_capped(threads: int | None, expected: str) -> None:
     environment = child_environment(threads)
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == expected
