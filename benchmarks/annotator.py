@@ -48,11 +48,10 @@ from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage
 from naslora_trainer.files import read_json, write_json
 from packs import held_out, read_pack
-from quality import mean_and_spread
+from quality import SEEDS, mean_and_spread
 from resume import keep_settings, parser_of, run_parts
 
 PERSONS = ("base", "finetune", "unchecked", "ranked")
-SEEDS = (0, 1, 2)
 #: Images that a folder has at most, and the largest side of one in pixels: in larger ones nobody works on the whole.
 IMAGES = 24
 LARGEST = {"nuclei": 400, "fields": 400, "lesions": 1024, "leaf": 1024, "vessels": 1024}

@@ -3,9 +3,9 @@
 For each target and seed the default base is fine-tuned on eight labelled images (quick preset; the seed also chooses
 the images). On held-out images the same model finds all objects in three ways: ``auto`` (its head says where objects
 are, the mask decoder outlines them), ``quick`` (the head's own outlines) and ``amg`` (segment-anything's mask
-generator, 12 x 12 points). Then folders: one
-against two workers, peak memory of 100 and of 1,000 images, and of one image of 10,000 x 10,000 pixels. Each part is a
-file in ``--results``, so that the benchmark goes on where it was interrupted. Run::
+generator, 12 x 12 points). Then folders: one against two workers, peak memory of 100 and of 1,000 images, and of one
+image of 10,000 x 10,000 pixels. Each part is a file in ``--results``, so that the benchmark goes on where it was
+interrupted. Run::
 
     python benchmarks/batch.py --data DIR --json > batch.json
 """

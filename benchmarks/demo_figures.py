@@ -6,10 +6,10 @@ python benchmarks/demo_figures.py demo-out/report.json --out benchmarks/results/
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from machine import machine
+from naslora_trainer.files import read_json, write_json
 
 
 def main() -> None:
@@ -18,9 +18,7 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    report = json.loads(options.report.read_text(encoding="utf-8"))
-    document = {"benchmark": "demo", **report, "machine": machine()}
-    options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out, {"benchmark": "demo", **read_json(options.report), "machine": machine()})
 
 
 if __name__ == "__main__":

@@ -147,9 +147,8 @@ class Canvas(QObject):
         self.set_keep_others(self.keep_others)
 
     def clear(self) -> None:
-        """Save a stroke that waits, and take the layers down."""
-        self.flush(everywhere=True)
-        self._building.stop()  # not before: what is half built is not the image that the session has
+        """Take the layers down, which were flushed."""
+        self._building.stop()
         self.prompts.forget()
         for layer in self.layers.values():
             if layer in self.viewer.layers:

@@ -19,7 +19,7 @@ class InTurns(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._pieces: Iterator[None] = iter(())
-        self._then: Callable[[], object] = lambda: None
+        self._then: Callable[[], object] | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._next)
 
@@ -37,15 +37,18 @@ class InTurns(QObject):
         self._timer.start(pause_ms)
 
     def stop(self) -> None:
-        """Leave the rest."""
+        """Leave the rest, and let go of what it holds."""
         self._timer.stop()
+        self._pieces, self._then = iter(()), None
 
     def _next(self) -> None:
         try:
             next(self._pieces)
         except StopIteration:
+            then = self._then
             self.stop()
-            self._then()
+            if then is not None:
+                then()
         except BaseException:
             self.stop()
             raise
