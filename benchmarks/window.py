@@ -62,7 +62,13 @@ class Annotator:
         driving.canvas_widget(hands.viewer).frameSwapped.connect(self._on_frame)  # type: ignore[attr-defined]
 
     def open(self) -> None:
-        """Open the project, and go to its last image, on which there are no objects."""
+        """Open the project, and go to its last image, on which there are no objects.
+
+        A hand takes longer to choose a folder than the dock to load the model, which begins when the dock is seen.
+        """
+        with self.beat.during("load the model"):
+            self.hands.wait(lambda: self.dock.model_tasks.busy, "a model that is being loaded")
+            self.hands.wait(lambda: not self.dock.model_tasks.busy, "the model")
         self._open_image("open the project", self._choose_project)
         self._to_last_image()
 

@@ -10,6 +10,7 @@ from napari import Viewer
 from napari.layers import Labels, Layer, Points, Shapes
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QObject, QTimer, Signal
+from vispy.visuals.line.dash_atlas import DashAtlas
 
 from naslora_trainer.data import Roi
 from naslora_trainer.pictures import Picture
@@ -122,7 +123,7 @@ class Canvas(QObject):
 
         if not self._can_take(picture):
             self.clear()
-            self._building.run(self._build(name, picture, objects), shown)
+            self._building.run(self._build(name, picture, objects), shown, FRAME_MS)
         elif objects.plane.size > AT_ONCE:
             self._building.run(self._exchange(name, picture, objects), shown, FRAME_MS)
         else:
@@ -286,6 +287,8 @@ class Canvas(QObject):
     def _build(self, name: str, picture: Picture, objects: ShownObjects) -> Iterator[None]:
         """Make the layers, one in each piece. Which one is selected is told at the end: napari shows each otherwise."""
         shape = objects.plane.shape
+        DashAtlas()  # vispy keeps its patterns from here on; it would make them with the first layer of objects
+        yield
         self.layers[IMAGE] = self._add(image_layer(name, picture))
         yield
         place = place_of(self.layers[IMAGE])
@@ -294,9 +297,10 @@ class Canvas(QObject):
         self.layers[PREVIEW] = self._add(preview_layer(PREVIEW, shape, place))
         yield
         self.layers[AREAS] = self._add(self.areas.make(place))
+        yield
         for key, layer in self.prompts.make(shape, place).items():
-            yield
             self.layers[key] = self._add(layer)
+            yield
         self.viewer.layers.selection.active = self.layers[OBJECTS]
         for event in TRANSFORM:
             getattr(self.layers[IMAGE].events, event).connect(self._follow_image)

@@ -20,26 +20,33 @@ class InTurns(QObject):
         super().__init__(parent)
         self._pieces: Iterator[None] = iter(())
         self._then: Callable[[], object] | None = None
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self._next)
+        # Two timers: what a piece changed is drawn after the first, which may take long; the mouse, keys and other
+        # timers that came meanwhile have their turn before the second.
+        self._pause, self._turn = QTimer(self, singleShot=True), QTimer(self, singleShot=True)
+        self._pause.timeout.connect(self._turn.start)
+        self._turn.timeout.connect(self._next)
+        self._running = False
 
     @property
     def running(self) -> bool:
         """Whether there are pieces left."""
-        return self._timer.isActive()
+        return self._running
 
     def run(self, pieces: Iterator[None], then: Callable[[], object], pause_ms: int = 0) -> None:
         """Run other pieces from now on, and call ``then`` after the last one.
 
         With a pause what a piece changed is drawn before the next one.
         """
-        self._pieces, self._then = pieces, then
-        self._timer.start(pause_ms)
+        self.stop()
+        self._pieces, self._then, self._running = pieces, then, True
+        self._pause.setInterval(pause_ms)
+        self._turn.start()
 
     def stop(self) -> None:
         """Leave the rest, and let go of what it holds."""
-        self._timer.stop()
-        self._pieces, self._then = iter(()), None
+        self._pause.stop()
+        self._turn.stop()
+        self._pieces, self._then, self._running = iter(()), None, False
 
     def _next(self) -> None:
         try:
@@ -52,3 +59,6 @@ class InTurns(QObject):
         except BaseException:
             self.stop()
             raise
+        else:
+            if self._running:  # the piece may have stopped all of it
+                self._pause.start()
