@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -99,7 +100,8 @@ def summarise(parts: dict[str, dict[str, Any]], targets: list[str], seeds: list[
         ``targets`` (by target ``f1_auto``, ``f1_quick``, ``f1_amg``, ``ap_...``, ``recall_...``, each the mean over the
         seeds; of the same keys ``over_seeds``, mean with spread, and ``by_seed``; ``images``, ``objects``, ``speed``:
         AMG's time over that of ``auto``), ``speed_ratio_amg`` and ``encode_ratio`` (of ``auto``, over all targets; with
-        ``_quick`` those of ``quick``), ``scaling_2`` (how many times as fast two workers are as one),
+        ``_quick`` those of ``quick``), ``over_targets`` (of the mean over the targets: mean and spread over the seeds;
+        all ``images`` and ``objects``), ``scaling_2`` (how many times as fast two workers are as one),
         ``peak_mb_100``, ``peak_mb_1000``, ``peak_mb_10k_image`` and ``parts``.
     """
     scores = {target: [parts[f"score-{target}-{seed}"] for seed in seeds] for target in targets}
@@ -122,8 +124,17 @@ def summarise(parts: dict[str, dict[str, Any]], targets: list[str], seeds: list[
             **{key: some[0][key] for key in ("images", "objects")},
             "speed": seconds("amg", some) / seconds("auto", some),
         }
+    kinds = [found["by_seed"] for found in found_by.values()]
+    means = {
+        key: [statistics.fmean(values) for values in zip(*(kind[key] for kind in kinds), strict=True)]
+        for key in kinds[0]
+    }
     return {
         "targets": found_by,
+        "over_targets": {
+            **{key: mean_and_spread(values) for key, values in means.items()},
+            **{key: sum(found[key] for found in found_by.values()) for key in ("images", "objects")},
+        },
         "speed_ratio_amg": seconds("amg") / seconds("auto"),
         "speed_ratio_amg_quick": seconds("amg") / seconds("quick"),
         "encode_ratio": seconds("auto") / encode,

@@ -67,8 +67,7 @@ class Annotator:
         A hand takes longer to choose a folder than the dock to load the model, which begins when the dock is seen.
         """
         with self.beat.during("load the model"):
-            self.hands.wait(lambda: self.dock.model_tasks.busy, "a model that is being loaded")
-            self.hands.wait(lambda: not self.dock.model_tasks.busy, "the model")
+            self.hands.wait(lambda: bool(self.dock.predictor.device), "the model")
         self._open_image("open the project", self._choose_project)
         self._to_last_image()
 

@@ -27,5 +27,8 @@ def test_scores_are_means_over_seeds_and_times_are_sums() -> None:
     assert leaf["f1_auto"] == pytest.approx(0.9) and leaf["by_seed"]["ap_amg"] == [0.4, 0.5]
     assert leaf["over_seeds"]["f1_auto"]["spread"] == pytest.approx(0.2 / 2**0.5)
     assert (leaf["images"], leaf["objects"], leaf["speed"]) == (7, 60, 10)
+    mean = found["over_targets"]  # of 0.8 and 0.5, of 1.0 and 0.5
+    assert mean["f1_auto"]["mean"] == pytest.approx(0.7) and mean["f1_auto"]["spread"] == pytest.approx(0.1 / 2**0.5)
+    assert (mean["images"], mean["objects"]) == (14, 120)
     assert found["speed_ratio_amg"] == 10 and found["encode_ratio"] == 2
     assert found["scaling_2"] == 1.5 and found["peak_mb_100"] == 1000
