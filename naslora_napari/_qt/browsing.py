@@ -18,7 +18,7 @@ from ..store.automatic import acceptance
 from ..store.listing import next_unfinished
 from ..store.records import ImageStatus
 from ..store.relinking import Relinked
-from .notify import report, tell
+from .notify import attempt, report, tell
 from .pictures import Pictures
 from .tasks import Tasks
 
@@ -132,10 +132,7 @@ class Browsing(QObject):
         if project is None:
             return
         self._dock.canvas.flush()
-        try:
-            change(project, project.status(name))
-        except Exception as error:
-            report(error)
+        attempt(lambda: change(project, project.status(name)))
         self._panel.list.refresh([name])
         self.show_counts()
         self._dock.show_state()

@@ -16,7 +16,6 @@ from naslora_trainer.errors import UserError
 
 from ..jobs.cores import Cores
 from ..live import AnnotationSession, LivePredictor
-from ..live.session import Overlap
 from .ahead import Ahead, embedding_cache
 from .asking import Asking
 from .batch_panel import BatchPanel
@@ -34,7 +33,8 @@ from .image_layer import load_layers
 from .keeping import Keeping
 from .keys import Keys
 from .library import Library
-from .notify import report, warn
+from .next_object import NextObject
+from .notify import attempt, report, warn
 from .open_panel import OpenPanel
 from .opening import Opened, project_at
 from .plane_slider import PlaneSlider
@@ -105,7 +105,7 @@ class NasLoraDock(QWidget):
         self._refused = ""
         self._closed = False
         self._window_closes = False
-        self.editing, self.hover = Editing(self), Hover(self)
+        self.editing, self.hover, self.next_object = Editing(self), Hover(self), NextObject(self)
         self.keeping = Keeping(self)
         self.asking = Asking(self)
         self.browsing, self.exchange = Browsing(self), Exchange(self)
@@ -268,10 +268,7 @@ class NasLoraDock(QWidget):
         self.prompt_panel.redone.connect(self.editing.redo)
         self.prompt_panel.tidied.connect(self.editing.tidy)
         self.prompt_panel.next_asked.connect(self.editing.next_candidate)
-        self.prompt_panel.class_chosen.connect(self._choose_class)
-        self.prompt_panel.overlap_chosen.connect(self._choose_overlap)
         self.prompt_panel.hover_chosen.connect(self.hover.enable)
-        self.prompt_panel.class_added.connect(self._add_class)
         self.canvas.labels_painted.connect(self._on_painted)
         self.training.finished.connect(self.trained)
         self.training.swapped.connect(self._on_swapped)
@@ -292,12 +289,11 @@ class NasLoraDock(QWidget):
             warn(f"Left out: {opened.left_out[0]}{more}")
         self.session = AnnotationSession(project)
         self.keeping.use(project, before, self.session)
-        self.session.overlap = self.prompt_panel.overlap_box.currentData()
         self.asking.use(self.session)
         self.session.labels_changed.connect(self._on_labels)
         self.browsing.use(project)
         self.suggesting.use(project)
-        self.show_class()
+        self.next_object.show()
         self.training.set_project(project)
         self.show_counts()
         if project.images:
@@ -333,7 +329,7 @@ class NasLoraDock(QWidget):
         self.open_panel.channels.show_channels(content.channels, project.channels(name))
         self.asking.prepare(name, content.picture)
         if then is not None:
-            self._try(then)
+            attempt(then)
 
     def _choose_channels(self, channels: Channels) -> None:
         """See other channels of the image, now and in the next training."""
@@ -350,7 +346,7 @@ class NasLoraDock(QWidget):
         """Show a project as it is now on disk, if it is the one that is open."""
         if project is self.project and self.session is not None:
             self.browsing.use(project)
-            self.show_class()
+            self.next_object.show()
             self.show_counts()
             if self.session.name:
                 self.show_image(self.session.name)
@@ -364,17 +360,12 @@ class NasLoraDock(QWidget):
         session = self.session
         if session is None or not session.name or labels.shape != session.labels.shape:
             return
-        changed = self._try(lambda: session.brush(labels, window))
+        changed = attempt(lambda: session.brush(labels, window))
         if changed is None:
             self.canvas.put_back(session.labels)
         elif changed:
             self.show_counts()
             self.show_state()
-
-    def show_class(self) -> None:
-        """Show the class of the next object."""
-        if self.project is not None and self.session is not None:
-            self.prompt_panel.show_classes(self.project.classes, self.session.class_id)
 
     def show_counts(self) -> None:
         """Show how many images and objects there are."""
@@ -383,30 +374,6 @@ class NasLoraDock(QWidget):
     def _on_swapped(self) -> None:
         self.asking.ask()
         self.show_state()
-
-    def _choose_class(self, class_id: int) -> None:
-        if self.session is not None:
-            self.session.class_id = class_id
-
-    def _choose_overlap(self, overlap: Overlap) -> None:
-        self.canvas.set_keep_others(overlap == "background")
-        if self.session is not None:
-            self.session.overlap = overlap
-
-    def _add_class(self, name: str) -> None:
-        if self.project is None or self.session is None:
-            return
-        info = self._try(lambda: self.project.add_class(name))  # type: ignore[union-attr]
-        if info is not None:
-            self.session.class_id = info.id
-            self.show_class()
-
-    def _try(self, action: Any) -> Any:
-        try:
-            return action()
-        except Exception as error:
-            report(error)
-            return None
 
     def forget_failure(self) -> None:
         """Tell no more what went wrong: the person asked for something else."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..live import AnnotationSession
 from ..live.visiting import centre, neighbour
 from ..store.records import Review
-from .notify import report, tell
+from .notify import attempt, tell
 
 #: In the order in which a key goes through them.
 REVIEWS: tuple[Review, ...] = ("", "doubtful", "reviewed")
@@ -138,10 +138,7 @@ class Editing:
             return
         self._dock.canvas.flush()  # a stroke that waits is a step before this one
         self.chosen = ""
-        try:
-            action(session)
-        except Exception as error:
-            report(error)
+        attempt(lambda: action(session))
         self._dock.show_state()
 
     def _step(self, session: AnnotationSession, image: str, step: Callable[[], Any]) -> None:
@@ -155,7 +152,7 @@ class Editing:
             key = self._dock.canvas.object_under_pointer()
             if key in session.objects:
                 action(session, key)
-                self._dock.show_class()
+                self._dock.next_object.show()
             else:
                 tell("There is no accepted object under the mouse. Move it over one and press the key again.")
 

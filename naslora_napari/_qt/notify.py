@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from napari.utils.notifications import Notification, NotificationSeverity, notification_manager, show_info, show_warning
 
 from naslora_trainer.errors import UserError
 
 log = logging.getLogger("naslora_napari")
+T = TypeVar("T")
 
 REPORT = "Report…"
 #: What can be done about an error that says nothing of that itself.
@@ -38,6 +40,15 @@ def report(error: BaseException) -> None:
         log.error("unexpected error", exc_info=error)
         message = f"Something unexpected went wrong ({type(error).__name__}: {error}). {UNEXPECTED}"
     _show(message, error)
+
+
+def attempt(action: Callable[[], T]) -> T | None:
+    """Return what an action gives; None when it failed, which is told."""
+    try:
+        return action()
+    except Exception as error:
+        report(error)
+        return None
 
 
 def complain(message: str, hint: str) -> None:
