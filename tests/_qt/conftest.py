@@ -189,3 +189,16 @@ def window(closed_window: Window, first_image: Embedding) -> Window:
     closed_window.dock.predictor.cache.put(first_image)
     closed_window.open(closed_window.folder)
     return closed_window
+
+
+@pytest.fixture
+def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
+    """A window with a project of three labelled objects, which are quick to judge; a training here has one thread."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    project = window.dock.project
+    assert project is not None
+    labels = truth(FIRST)
+    labels[labels > 3] = 0
+    project.import_labels(FIRST, labels, False)
+    window.open(project.path)
+    return window

@@ -14,7 +14,7 @@ from naslora_napari._qt.dock import NasLoraDock
 from naslora_napari.store.runs import state_of
 from naslora_trainer import config
 
-from .conftest import FIRST, WAIT_MS, Window, press_in_dialog, truth
+from .conftest import WAIT_MS, Window, press_in_dialog
 
 distributed = pytest.importorskip("distributed")
 LEFT = Qt.MouseButton.LeftButton
@@ -27,17 +27,10 @@ def cluster() -> Iterator[distributed.LocalCluster]:
         yield made
 
 
-@pytest.fixture
-def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
-    """A window with a labelled project, and a preset of a few steps."""
+@pytest.fixture(autouse=True)
+def preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset of a few steps."""
     monkeypatch.setitem(config.PRESET_STEPS, "quick", 5)
-    project = window.dock.project
-    assert project is not None
-    labels = truth(FIRST)
-    labels[labels > 3] = 0
-    project.import_labels(FIRST, labels, False)
-    window.open(project.path)
-    return window
 
 
 def test_the_model_of_a_cluster_is_used_by_another_window(

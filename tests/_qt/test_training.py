@@ -13,23 +13,15 @@ from qtpy.QtCore import Qt
 from naslora_resources.registry import DEFAULT_MODEL
 from naslora_trainer import config
 
-from .conftest import FIRST, WAIT_MS, Window, messages, truth
+from .conftest import WAIT_MS, Window, messages
 
 LEFT = Qt.MouseButton.LeftButton
 
 
-@pytest.fixture
-def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
-    """A window with a labelled project, and a preset that is done in seconds."""
+@pytest.fixture(autouse=True)
+def preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset that is done in seconds."""
     monkeypatch.setitem(config.PRESET_STEPS, "quick", 5)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    project = window.dock.project
-    assert project is not None
-    labels = truth(FIRST)
-    labels[labels > 3] = 0  # a few objects of one image are quick to judge
-    project.import_labels(FIRST, labels, False)
-    window.open(project.path)
-    return window
 
 
 def test_the_button_is_off_without_labels(window: Window) -> None:

@@ -17,23 +17,15 @@ from naslora_napari.jobs import finetune_job
 from naslora_napari.store.runs import state_of
 from naslora_trainer import config
 
-from .conftest import FIRST, Window, messages, press_in_dialog, truth
+from .conftest import Window, messages, press_in_dialog
 
 LEFT = Qt.MouseButton.LeftButton
 
 
-@pytest.fixture
-def labelled(window: Window, monkeypatch: pytest.MonkeyPatch) -> Window:
-    """A window with a labelled project, and a preset that does not end by itself."""
+@pytest.fixture(autouse=True)
+def preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset that does not end by itself."""
     monkeypatch.setitem(config.PRESET_STEPS, "quick", 100_000)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    project = window.dock.project
-    assert project is not None
-    labels = truth(FIRST)
-    labels[labels > 3] = 0
-    project.import_labels(FIRST, labels, False)
-    window.open(project.path)
-    return window
 
 
 def begin(window: Window) -> Path:
