@@ -46,6 +46,7 @@ def new_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> NewRun:
             "precision": "float32",
             "cache_mb": 0,
             "shown_images": 0,
+            "interpolate": False,
             "seed_head": False,
         }
         return project.new_run(FineTuneConfig.checked(**tiny | settings))

@@ -19,6 +19,7 @@ from naslora_trainer.train import finetune
 def tiny(**values: Any) -> FineTuneConfig:
     settings = {
         "seed_head": False,
+        "interpolate": False,
         "shown_images": 0,
         "steps": 10,
         "prompts_per_step": 2,
@@ -53,14 +54,15 @@ def test_it_goes_on_bit_for_bit(
     method: str, steps: int, stops: tuple[int, ...], nuclei: list[TrainingImage], tmp_path: Path
 ) -> None:
     features, path = tmp_path / "features", tmp_path / "checkpoint"
-    whole = finetune(tiny(method=method, steps=steps), nuclei, scratch=features)
+    config = tiny(method=method, steps=steps, interpolate=method == "decoder-only")
+    whole = finetune(config, nuclei, scratch=features)
     assert whole is not None
     for stop in stops:  # one run, interrupted again and again
         pause = StopAfter(stop)
-        assert finetune(tiny(method=method, steps=steps), nuclei, pause.event, pause, features, path) is None
+        assert finetune(config, nuclei, pause.event, pause, features, path) is None
         assert path.exists() and pause.done == stop
     events: list[dict[str, Any]] = []
-    again = finetune(tiny(method=method, steps=steps), nuclei, events.append, scratch=features, checkpoint=path)
+    again = finetune(config, nuclei, events.append, scratch=features, checkpoint=path)
     assert again is not None and again.id == whole.id
     for name, tensor in whole.tensors.items():
         assert torch.equal(again.tensors[name], tensor), name

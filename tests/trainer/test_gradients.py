@@ -165,8 +165,8 @@ def trained(images: Sequence[TrainingImage], images_per_step: int, features: Pat
     """Return an adapter, and how many events were told."""
     events: list[dict[str, object]] = []
     settings = config(
-        method="lora", shown_images=0, seed_head=False, images_per_step=images_per_step, correction_share=0.0,
-        cache_mb=0, device="cpu",
+        method="lora", shown_images=0, seed_head=False, interpolate=False, images_per_step=images_per_step,
+        correction_share=0.0, cache_mb=0, device="cpu",
     )  # fmt: skip
     adapter = finetune(settings, images, events.append, scratch=features)
     assert adapter is not None

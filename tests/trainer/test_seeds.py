@@ -268,7 +268,13 @@ def test_two_adapters_have_the_newer_head(random_adapter: Adapter) -> None:
 
 def test_a_fine_tune_that_was_stopped_gives_the_same_head(nuclei: list[TrainingImage], tmp_path: Path) -> None:
     config = FineTuneConfig.checked(
-        method="decoder-only", steps=5, prompts_per_step=1, shown_images=0, cache_mb=0, precision="float32"
+        method="decoder-only",
+        steps=5,
+        prompts_per_step=1,
+        shown_images=0,
+        interpolate=False,
+        cache_mb=0,
+        precision="float32",
     )
     tune = partial(finetune, config, nuclei[:2], scratch=tmp_path / "features")
     path, stages = tmp_path / "checkpoint", []

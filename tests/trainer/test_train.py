@@ -44,6 +44,7 @@ def finetune(features: Path) -> Tune:
 def tiny(**values: Any) -> FineTuneConfig:
     settings = {
         "seed_head": False,
+        "interpolate": False,
         "shown_images": 0,
         "steps": 6,
         "prompts_per_step": 2,
@@ -125,7 +126,7 @@ def test_a_fold_that_costs_too_much_keeps_the_branch(
     """Recovery steps that wreck the model: the one of before them is kept, of which nothing helps either."""
     events: list[dict[str, Any]] = []
     shares = {"warmup_share": 0.2, "search_share": 0.4, "settle_share": 0.2}
-    config = tiny(steps=5, fold_tolerance=0.0, decoder_lr=1.0, **shares)
+    config = tiny(steps=5, fold_tolerance=0.0, decoder_lr=1.0, interpolate=True, **shares)
     adapter = finetune(config, nuclei, events.append)
     assert adapter is not None
     fold = adapter.meta.report["fold"]
