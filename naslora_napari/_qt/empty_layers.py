@@ -32,6 +32,7 @@ def leave_out_while_empty(viewer: Viewer, layer: Layer) -> None:
 
     for name in _DRAWN_AGAIN:
         getattr(layer.events, name).connect(follow, position="last")
+    layer.text.events.connect(follow, position="last")
     follow()
 
 

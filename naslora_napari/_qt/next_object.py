@@ -30,7 +30,7 @@ class NextObject(QObject):
         self._panel.overlap_chosen.connect(self._choose_overlap)
 
     def show(self) -> None:
-        """Show the classes, and that of the next object."""
+        """Show the classes, with that of the next object; a new session hears what happens where objects meet."""
         project, session = self._dock.project, self._dock.session
         if project is not None and session is not None:
             session.overlap = self._panel.overlap_box.currentData()

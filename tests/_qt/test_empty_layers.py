@@ -22,7 +22,6 @@ def test_a_layer_is_drawn_while_it_has_something(window: Window) -> None:
     assert node.visible and not node_of(window, NEGATIVE).visible
     assert not node.text.visible
     layer.text = {"string": {"constant": "here"}}
-    layer.refresh()
     assert node.text.visible
     layer.visible = False
     assert not node.visible and layer.visible is False
