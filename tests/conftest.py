@@ -19,9 +19,10 @@ reuse_freed_memory()
 
 #: Files whose tests take longest, so that with several processes no other one waits for them at the end.
 LONGEST = (
-    "trainer/test_train.py", "trainer/test_checkpoint.py", "trainer/test_gradients.py", "batch/test_segmenter.py",
-    "benchmarks/test_interactive.py", "test_cli.py", "jobs/test_remote.py", "jobs/test_detached.py",
-    "_qt/test_browsing.py", "_qt/test_turns.py", "_qt/test_training.py",
+    "trainer/test_train.py", "trainer/test_checkpoint.py", "trainer/test_gradients.py", "trainer/test_seeds.py",
+    "batch/test_segmenter.py", "jobs/test_stages.py", "benchmarks/test_interactive.py", "test_cli.py",
+    "_qt/test_elsewhere.py", "jobs/test_detached.py", "jobs/test_remote.py", "_qt/test_browsing.py",
+    "_qt/test_turns.py", "_qt/test_training.py",
 )  # fmt: skip
 
 if TYPE_CHECKING:
