@@ -38,7 +38,7 @@ MEASURES = {
     "noc85": lambda scores: scores["point"]["noc85"],
 }
 #: The base knows boxes only: the one that clicks has learned it on these very images. One precision for all, whatever
-#: a busy machine would choose.
+#: a busy machine would choose. All of what each method learned is kept, or it would be judged by how much is.
 RECIPE: dict[str, Any] = {
     "base": "litemedsam",
     "steps": 64,
@@ -46,6 +46,7 @@ RECIPE: dict[str, Any] = {
     "rank": 4,
     "blocks": 4,
     "precision": "bfloat16",
+    "interpolate": False,
 }
 
 

@@ -43,6 +43,12 @@ def test_a_gain_in_boxes_does_not_make_up_for_a_loss_in_clicks() -> None:
     assert best_share({1.0: of(0.6, 0.6, box=0.99), 0.5: of(0.72, 0.71), 0.0: of(0.7, 0.7)}) == 0.5
 
 
+def test_a_start_that_knows_no_clicks_is_no_choice() -> None:
+    each = {1.0: of(0.71, 0.72, box=0.73), 0.25: of(0.62, 0.62, box=0.78), 0.0: of(0.04, 0.04, box=0.82)}
+    assert best_share(each) == 0
+    assert best_share(each, start_clicks=False) == 1
+
+
 @pytest.mark.parametrize("decoder", ["full", "lora"])
 def test_a_share_scales_what_was_learned(decoder: str, base_sam: Sam) -> None:
     network = TrainableSam(FineTuneConfig.checked(decoder=decoder, blocks=1, cache_mb=0), "cpu")

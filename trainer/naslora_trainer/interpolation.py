@@ -64,13 +64,13 @@ def keep_what_helps(
             network.load(learned, share)
             gate.measure(ask())
             each[share] = gate.candidate
-    best = best_share(each)
+    best = best_share(each, start_clicks="point" in network.knew)
     network.load(learned, best)
     gate.candidate = each[best]
     return Kept(best, {str(share): means(found) for share, found in each.items()})
 
 
-def best_share(each: Mapping[float, Each]) -> float:
+def best_share(each: Mapping[float, Each], start_clicks: bool = True) -> float:
     """Return how much of what was learned to keep.
 
     A share that loses against the smallest one (:attr:`naslora_trainer.verdict.Comparison.outcome`) in clicks or in
@@ -82,9 +82,12 @@ def best_share(each: Mapping[float, Each]) -> float:
     ----------
     each : mapping
         By share, 0 to 1, the Dice of each validation object and prompt.
+    start_clicks : bool
+        False where the start knows boxes only. Whoever teaches it clicks wants them: to keep nothing is no choice then,
+        and what is lost in boxes is weighed against what is gained in clicks, in the mean.
     """
     start = each[min(each)]
-    harmless = [share for share, dice in each.items() if not _loses(start, dice)]
+    harmless = [share for share, dice in each.items() if (not _loses(start, dice) if start_clicks else share > 0)]
     scores = {share: _of_objects(each[share]) for share in harmless}
     best = max(scores, key=lambda share: (np.mean(scores[share]), share))
     return max(share for share in harmless if _within_one_error(scores[best] - scores[share]))

@@ -51,8 +51,8 @@ class TrainableSam:
         The model; it answers prompts at any time.
     start : Adapter or None
         The adapter it goes on from, which is merged into the base.
-    learns : tuple of str
-        What it will have learned (see :func:`naslora_trainer.models.learned_prompts`).
+    knew, learns : tuple of str
+        What it starts with, and what it will have learned (see :func:`naslora_trainer.models.learned_prompts`).
     layers : dict of str to AdaptedLinear or AdaptedConv2d
         Adapted layers by path in the image encoder, in order.
     """
@@ -61,7 +61,8 @@ class TrainableSam:
         self.config, self.device = config, device
         self.start = starting_adapter(config)
         self.sam: Sam = build(config.base, self.start, device)
-        self.learns = _to_learn(learned_prompts(config.base, self.start), config.alternatives)
+        self.knew = learned_prompts(config.base, self.start)
+        self.learns = _to_learn(self.knew, config.alternatives)
         self.fingerprint = fingerprint(self.sam)
         self.layers: dict[str, AdaptedLinear | AdaptedConv2d] = {}
         if config.adapts_encoder:
