@@ -47,6 +47,7 @@ RECIPE: dict[str, Any] = {
     "blocks": 4,
     "precision": "bfloat16",
     "interpolate": False,
+    "cell_sees": "window",
 }
 
 
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, "frozen"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
+    parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
     )
@@ -64,9 +66,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.only:
         target, method, seed = options.only
-        one(options.data, options.results, target, method, int(seed), options.steps)
+        one(options.data, options.results, target, method, int(seed), recipe_of(options))
         return
-    keep_settings(options.results, {**RECIPE, "steps": options.steps, "clicks": CLICKS, "objects": MOST_OBJECTS})
+    keep_settings(options.results, {**recipe_of(options), "clicks": CLICKS, "objects": MOST_OBJECTS})
     wanted = list(itertools.product(options.seeds, options.targets, options.methods))
     commands = {file_of(options.results, t, m, s): command(options, t, m, s) for s, t, m in wanted}
     if not run_parts(commands, threads=1, workers=options.workers):  # one thread each: they would wait for each other
@@ -75,7 +77,7 @@ def main() -> None:
     summary = summarise(found, options.targets, options.methods)
     document = {
         "machine": machine(),
-        "recipe": {**RECIPE, "steps": options.steps},
+        "recipe": recipe_of(options),
         "summary": summary,
         "nas_lora_against": {
             method: {**against(summary, method), "same_images": paired(found, method)}
@@ -87,6 +89,11 @@ def main() -> None:
     print(json.dumps(document, indent=1) if options.json else table(summary))
 
 
+def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of every fine-tune."""
+    return {**RECIPE, "steps": options.steps, "cell_sees": options.cell_sees}
+
+
 def file_of(results: Path, target: str, method: str, seed: int) -> Path:
     """Return the file of one result."""
     return results / f"{target}-{method}-{seed}.json"
@@ -95,10 +102,11 @@ def file_of(results: Path, target: str, method: str, seed: int) -> Path:
 def command(options: argparse.Namespace, target: str, method: str, seed: int) -> list[str]:
     """Return the command that computes one result."""
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
-    return [*call, "--steps", str(options.steps), "--only", target, method, str(seed)]
+    recipe = ["--steps", str(options.steps), "--cell-sees", options.cell_sees]
+    return [*call, *recipe, "--only", target, method, str(seed)]
 
 
-def one(data: Path, results: Path, target: str, method: str, seed: int, steps: int) -> None:
+def one(data: Path, results: Path, target: str, method: str, seed: int, recipe: dict[str, Any]) -> None:
     """Train one method on one target and keep how good it is on the held-out images."""
     from naslora_trainer.base import load_base
     from naslora_trainer.evaluate import evaluate
@@ -113,9 +121,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, steps: i
     if method == "frozen":
         sam, learned = load_base(RECIPE["base"]), learned_prompts(RECIPE["base"])
     else:
-        config = FineTuneConfig.checked(
-            method=method, seed=seed, cache_mb=0, shown_images=0, seed_head=False, **{**RECIPE, "steps": steps}
-        )
+        config = FineTuneConfig.checked(method=method, seed=seed, cache_mb=0, shown_images=0, seed_head=False, **recipe)
         images = read_pack(data, target, labelled(target, seed))
         adapter = finetune(config, images, scratch=results / "features")
         assert adapter is not None
