@@ -47,6 +47,7 @@ RECIPE: dict[str, Any] = {
     "blocks": 4,
     "precision": "bfloat16",
     "interpolate": False,
+    "adapter_lr": 8e-3,
     "cell_sees": "window",
 }
 
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, "frozen"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
+    parser.add_argument("--adapter-lr", type=float, default=RECIPE["adapter_lr"])
     parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
@@ -91,7 +93,7 @@ def main() -> None:
 
 def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of every fine-tune."""
-    return {**RECIPE, "steps": options.steps, "cell_sees": options.cell_sees}
+    return {**RECIPE, **{name: getattr(options, name) for name in ("steps", "adapter_lr", "cell_sees")}}
 
 
 def file_of(results: Path, target: str, method: str, seed: int) -> Path:
@@ -102,7 +104,8 @@ def file_of(results: Path, target: str, method: str, seed: int) -> Path:
 def command(options: argparse.Namespace, target: str, method: str, seed: int) -> list[str]:
     """Return the command that computes one result."""
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
-    recipe = ["--steps", str(options.steps), "--cell-sees", options.cell_sees]
+    chosen = {"--steps": options.steps, "--adapter-lr": options.adapter_lr, "--cell-sees": options.cell_sees}
+    recipe = [str(text) for pair in chosen.items() for text in pair]
     return [*call, *recipe, "--only", target, method, str(seed)]
 
 
