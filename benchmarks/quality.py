@@ -47,9 +47,11 @@ RECIPE: dict[str, Any] = {
     "blocks": 4,
     "precision": "bfloat16",
     "interpolate": False,
-    "adapter_lr": 8e-3,
+    "adapter_lr": 2e-3,
     "cell_sees": "window",
 }
+#: What of it can be chosen by an option of the same name.
+CHOSEN = ("steps", "adapter_lr", "cell_sees")
 
 
 def main() -> None:
@@ -93,7 +95,7 @@ def main() -> None:
 
 def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of every fine-tune."""
-    return {**RECIPE, **{name: getattr(options, name) for name in ("steps", "adapter_lr", "cell_sees")}}
+    return {**RECIPE, **{name: getattr(options, name) for name in CHOSEN}}
 
 
 def file_of(results: Path, target: str, method: str, seed: int) -> Path:
@@ -104,9 +106,9 @@ def file_of(results: Path, target: str, method: str, seed: int) -> Path:
 def command(options: argparse.Namespace, target: str, method: str, seed: int) -> list[str]:
     """Return the command that computes one result."""
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
-    chosen = {"--steps": options.steps, "--adapter-lr": options.adapter_lr, "--cell-sees": options.cell_sees}
-    recipe = [str(text) for pair in chosen.items() for text in pair]
-    return [*call, *recipe, "--only", target, method, str(seed)]
+    for name in CHOSEN:
+        call += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    return [*call, "--only", target, method, str(seed)]
 
 
 def one(data: Path, results: Path, target: str, method: str, seed: int, recipe: dict[str, Any]) -> None:
@@ -122,7 +124,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, recipe: 
     judges = read_pack(data, target, held_out(target))
     result: dict[str, Any] = {"target": target, "method": method, "seed": seed}
     if method == "frozen":
-        sam, learned = load_base(RECIPE["base"]), learned_prompts(RECIPE["base"])
+        sam, learned = load_base(recipe["base"]), learned_prompts(recipe["base"])
     else:
         config = FineTuneConfig.checked(method=method, seed=seed, cache_mb=0, shown_images=0, seed_head=False, **recipe)
         images = read_pack(data, target, labelled(target, seed))
@@ -131,7 +133,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, recipe: 
         report = adapter.meta.report
         result |= {key: report[key] for key in ("validation", "better", "fold", "busy_s", "peak_mb")}
         result["architecture"] = adapter.meta.architecture
-        sam, learned = build(RECIPE["base"], adapter), adapter.meta.prompts
+        sam, learned = build(recipe["base"], adapter), adapter.meta.prompts
     scores = evaluate(Examinee(sam, learned), judges, clicks=CLICKS, max_objects=MOST_OBJECTS)
     result |= {"objects": scores["objects"], **{name: float(find(scores)) for name, find in MEASURES.items()}}
     write_json(file_of(results, target, method, seed), result)
