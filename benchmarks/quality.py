@@ -22,6 +22,7 @@ import numpy as np
 
 from machine import machine
 from naslora_trainer.config import FineTuneConfig
+from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json, write_json
 from packs import TARGETS, held_out, labelled, read_pack
 from resume import keep_settings, parser_of, run_parts
@@ -50,8 +51,8 @@ RECIPE: dict[str, Any] = {
     "adapter_lr": 2e-3,
     "cell_sees": "window",
 }
-#: What of it can be chosen by an option of the same name.
-CHOSEN = ("steps", "adapter_lr", "cell_sees")
+#: What of it can be chosen by an option of the same name, the same for all methods.
+CHOSEN = ("steps", "cell_sees")
 
 
 def main() -> None:
@@ -61,7 +62,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS, "frozen"])
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
-    parser.add_argument("--adapter-lr", type=float, default=RECIPE["adapter_lr"])
+    parser.add_argument(
+        "--adapter-lr", nargs="+", default=[str(RECIPE["adapter_lr"])], metavar="[METHOD=]RATE",
+        help="learning rate of the projections, and that of methods with one of their own",
+    )  # fmt: skip
     parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
@@ -70,7 +74,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.only:
         target, method, seed = options.only
-        one(options.data, options.results, target, method, int(seed), recipe_of(options))
+        recipe = recipe_of(options)
+        recipe["adapter_lr"] = recipe["adapter_lr"][method]
+        one(options.data, options.results, target, method, int(seed), recipe)
         return
     keep_settings(options.results, {**recipe_of(options), "clicks": CLICKS, "objects": MOST_OBJECTS})
     wanted = list(itertools.product(options.seeds, options.targets, options.methods))
@@ -94,8 +100,29 @@ def main() -> None:
 
 
 def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of every fine-tune."""
-    return {**RECIPE, **{name: getattr(options, name) for name in CHOSEN}}
+    """Return the settings of every fine-tune; the learning rate of the projections by method."""
+    chosen = {name: getattr(options, name) for name in CHOSEN}
+    return {**RECIPE, **chosen, "adapter_lr": rates_of(options.adapter_lr)}
+
+
+def rates_of(words: Sequence[str]) -> dict[str, float]:
+    """Return the learning rate of each method from words like ``0.008`` (all others) and ``nas-lora=0.016``.
+
+    Raises
+    ------
+    UserError
+        A word is neither, or names no method.
+    """
+    rates = dict.fromkeys([*METHODS, "frozen"], float(RECIPE["adapter_lr"]))
+    for word in sorted(words, key=lambda word: "=" in word):
+        method, one_only, rate = word.rpartition("=")
+        try:
+            rates |= dict.fromkeys([method] if one_only else rates, float(rate))
+        except ValueError:
+            raise UserError(f"{word} is no learning rate.", "Write 0.008 or nas-lora=0.016.") from None
+    if unknown := rates.keys() - {*METHODS, "frozen"}:
+        raise UserError(f"{min(unknown)} is no method.", f"Choose one of {', '.join(METHODS)}.")
+    return rates
 
 
 def file_of(results: Path, target: str, method: str, seed: int) -> Path:
@@ -108,6 +135,7 @@ def command(options: argparse.Namespace, target: str, method: str, seed: int) ->
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
     for name in CHOSEN:
         call += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    call += ["--adapter-lr", *options.adapter_lr]
     return [*call, "--only", target, method, str(seed)]
 
 

@@ -117,6 +117,15 @@ def test_an_option_by_itself_is_that_of_a_command(page: Path) -> None:
     assert not _unknown(re.findall(r"`(--[a-z][a-z-]*)", text), *COMMANDS)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_benchmark_that_a_page_names_has_the_options_it_names(page: Path) -> None:
+    for script, options in re.findall(r"(benchmarks/\w+\.py)([^`\n]*)", page.read_text(encoding="utf-8")):
+        source = (ROOT / script).read_text(encoding="utf-8") + (ROOT / "benchmarks/resume.py").read_text(
+            encoding="utf-8"
+        )
+        assert not [option for option in OPTION.findall(options) if f'"{option}"' not in source], script
+
+
 def test_the_readme_names_every_command() -> None:
     named = {words[1] for line in blocks((ROOT / "README.md").read_text(encoding="utf-8"))
              for words in written(REMARK.split(line, maxsplit=1)[0])}  # fmt: skip

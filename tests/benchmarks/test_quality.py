@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from naslora_trainer.errors import UserError
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -35,3 +37,15 @@ def test_mean_spread_and_gains(quality: ModuleType) -> None:
     same = quality.paired(runs, "lora")
     assert same["leaf"] == {"mean": pytest.approx(0.2), "spread": pytest.approx(0.0)}
     assert same["nuclei"] == {"mean": pytest.approx(0.1 / 3), "spread": pytest.approx(0.1 / 3**0.5)}
+
+
+def test_a_method_may_have_a_learning_rate_of_its_own(quality: ModuleType) -> None:
+    rates = quality.rates_of(["nas-lora=0.016", "0.008"])
+    assert rates == {**dict.fromkeys([*quality.METHODS, "frozen"], 0.008), "nas-lora": 0.016}
+    assert set(quality.rates_of(["lora=0.004"]).values()) == {0.004, quality.RECIPE["adapter_lr"]}
+
+
+@pytest.mark.parametrize("word", ["fast", "lora=", "lorra=0.1"])
+def test_a_word_that_is_no_learning_rate_is_refused(quality: ModuleType, word: str) -> None:
+    with pytest.raises(UserError, match=word.rstrip("=").partition("=")[0]):
+        quality.rates_of([word])
