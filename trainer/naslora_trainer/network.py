@@ -81,6 +81,10 @@ class TrainableSam:
         """Return the embeddings (B, 256, 64, 64) of views of one precision; their prefix is cached."""
         return self._suffix(self._features(views))
 
+    def encode(self, image: TrainingImage) -> Tensor:
+        """Return the embedding (1, 256, 64, 64) of an image as it is, to the bit that of the model's encoder."""
+        return self.embed([(image, 0)])
+
     @torch.no_grad()
     def _features(self, views: Sequence[View]) -> Tensor:
         return torch.cat([self._feature(image, turn) for image, turn in views])

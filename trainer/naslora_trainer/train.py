@@ -387,7 +387,8 @@ class _FineTune:
 
     def _as_it_is(self) -> Examinee:
         """Return the network to be asked, until the next step."""
-        return Examinee(self.network.sam, self.network.learns, check_stop=self._check_stop_alone)
+        network = self.network
+        return Examinee(network.sam, network.learns, check_stop=self._check_stop_alone, encode=network.encode)
 
     def _check_stop(self) -> None:
         if self.should_stop():
