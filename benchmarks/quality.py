@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--steps", type=int, default=RECIPE["steps"])
     parser.add_argument(
-        "--adapter-lr", nargs="+", default=[str(RECIPE["adapter_lr"])], metavar="[METHOD=]RATE",
-        help="learning rate of the projections, and that of methods with one of their own",
+        "--adapter-lr", nargs="+", default=[str(RECIPE["adapter_lr"])], metavar="[TARGET/METHOD=]RATE",
+        help="learning rate of the projections: of all, of a target, of a method, of both",
     )  # fmt: skip
     parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
     parser.add_argument(
@@ -75,7 +75,7 @@ def main() -> None:
     if options.only:
         target, method, seed = options.only
         recipe = recipe_of(options)
-        recipe["adapter_lr"] = recipe["adapter_lr"][method]
+        recipe["adapter_lr"] = recipe["adapter_lr"][target].get(method)
         one(options.data, options.results, target, method, int(seed), recipe)
         return
     keep_settings(options.results, {**recipe_of(options), "clicks": CLICKS, "objects": MOST_OBJECTS})
@@ -100,28 +100,39 @@ def main() -> None:
 
 
 def recipe_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of every fine-tune; the learning rate of the projections by method."""
+    """Return the settings of every fine-tune; the learning rate of the projections by target and method."""
     chosen = {name: getattr(options, name) for name in CHOSEN}
     return {**RECIPE, **chosen, "adapter_lr": rates_of(options.adapter_lr)}
 
 
-def rates_of(words: Sequence[str]) -> dict[str, float]:
-    """Return the learning rate of each method from words like ``0.008`` (all others) and ``nas-lora=0.016``.
+def rates_of(words: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the learning rate by target and method, of words of which later ones go before earlier ones.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Like ``0.008``, ``lora=0.004``, ``vessels=0.008`` or ``vessels/nas-lora=0.016``.
 
     Raises
     ------
     UserError
-        A word is neither, or names no method.
+        One has no number, or names what is neither a target nor a method.
     """
-    rates = dict.fromkeys([*METHODS, "frozen"], float(RECIPE["adapter_lr"]))
-    for word in sorted(words, key=lambda word: "=" in word):
-        method, one_only, rate = word.rpartition("=")
+    rates = {target: dict.fromkeys(METHODS, float(RECIPE["adapter_lr"])) for target in TARGETS}
+    for word in words:
+        where, _, rate = word.rpartition("=")
+        names = set(where.split("/")) - {""}
         try:
-            rates |= dict.fromkeys([method] if one_only else rates, float(rate))
+            number = float(rate)
         except ValueError:
-            raise UserError(f"{word} is no learning rate.", "Write 0.008 or nas-lora=0.016.") from None
-    if unknown := rates.keys() - {*METHODS, "frozen"}:
-        raise UserError(f"{min(unknown)} is no method.", f"Choose one of {', '.join(METHODS)}.")
+            raise UserError(f"{word} is no learning rate.", "Write 0.008 or vessels/nas-lora=0.016.") from None
+        if unknown := names - {*TARGETS, *METHODS}:
+            raise UserError(
+                f"{min(unknown)} is no target and no method.", f"There are {', '.join([*TARGETS, *METHODS])}."
+            )
+        for target, method in itertools.product(TARGETS, METHODS):
+            if names <= {target, method}:
+                rates[target][method] = number
     return rates
 
 

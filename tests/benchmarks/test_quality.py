@@ -39,13 +39,15 @@ def test_mean_spread_and_gains(quality: ModuleType) -> None:
     assert same["nuclei"] == {"mean": pytest.approx(0.1 / 3), "spread": pytest.approx(0.1 / 3**0.5)}
 
 
-def test_a_method_may_have_a_learning_rate_of_its_own(quality: ModuleType) -> None:
-    rates = quality.rates_of(["nas-lora=0.016", "0.008"])
-    assert rates == {**dict.fromkeys([*quality.METHODS, "frozen"], 0.008), "nas-lora": 0.016}
-    assert set(quality.rates_of(["lora=0.004"]).values()) == {0.004, quality.RECIPE["adapter_lr"]}
+def test_a_target_and_a_method_may_have_learning_rates_of_their_own(quality: ModuleType) -> None:
+    rates = quality.rates_of(["0.004", "vessels=0.008", "vessels/nas-lora=0.016", "lora=0.001"])
+    assert rates.keys() == quality.TARGETS.keys() and all(of.keys() == {*quality.METHODS} for of in rates.values())
+    assert (rates["leaf"]["nas-lora"], rates["vessels"]["nas-lora"]) == (0.004, 0.016)
+    assert (rates["vessels"]["conv-lora"], rates["vessels"]["lora"]) == (0.008, 0.001)
+    assert quality.rates_of([])["leaf"]["lora"] == quality.RECIPE["adapter_lr"]
 
 
-@pytest.mark.parametrize("word", ["fast", "lora=", "lorra=0.1"])
+@pytest.mark.parametrize("word", ["fast", "lora=", "lorra=0.1", "vessels/lorra=0.1"])
 def test_a_word_that_is_no_learning_rate_is_refused(quality: ModuleType, word: str) -> None:
-    with pytest.raises(UserError, match=word.rstrip("=").partition("=")[0]):
+    with pytest.raises(UserError, match="is no"):
         quality.rates_of([word])
