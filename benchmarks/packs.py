@@ -86,6 +86,18 @@ def labelled(target: str, seed: int = 0) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
+def free(target: str, seed: int = 0) -> tuple[int, ...]:
+    """Return the numbers of the images that neither train with a seed nor are held out: settings are chosen on them.
+
+    Raises
+    ------
+    KeyError, IndexError
+        There is no such target, or no such seed.
+    """
+    taken = {*held_out(target), *labelled(target, seed)}
+    return tuple(number for number in range(TARGETS[target].images) if number not in taken)
+
+
 def read_pack(data: Path, target: str, numbers: Collection[int] | None = None) -> list[TrainingImage]:
     """Return images of a target with all their objects, in the order of their numbers.
 

@@ -1,8 +1,8 @@
 """Which method learns most from eight labelled images: every method on every target with three seeds.
 
 Each method is the same loop on the same data with the same steps, prompts, rank and layers; one flag differs. Training
-images and held-out images are those of :mod:`packs`. Each result is a file of its own in ``--results``, so that the
-benchmark goes on where it was interrupted. Run::
+images and held-out images are those of :mod:`packs`; settings are chosen on free ones (``--judges free``). Each result
+is a file of its own in ``--results``, so that the benchmark goes on where it was interrupted. Run::
 
     python benchmarks/quality.py --data DIR --json > quality.json
 """
@@ -24,7 +24,7 @@ from machine import machine
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.errors import UserError
 from naslora_trainer.files import read_json, write_json
-from packs import TARGETS, held_out, labelled, read_pack
+from packs import TARGETS, free, held_out, labelled, read_pack
 from resume import keep_settings, parser_of, run_parts
 
 METHODS = ("nas-lora", "nas-pc-lora", "conv-lora", "conv-lora-experts", "lora", "decoder-only")
@@ -67,6 +67,7 @@ def main() -> None:
         help="learning rate of the projections: of all, of a target, of a method, of both",
     )  # fmt: skip
     parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
+    parser.add_argument("--judges", default="held-out", choices=["held-out", "free"], help="the images that are asked")
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
     )
@@ -76,9 +77,11 @@ def main() -> None:
         target, method, seed = options.only
         recipe = recipe_of(options)
         recipe["adapter_lr"] = recipe["adapter_lr"][target].get(method)
-        one(options.data, options.results, target, method, int(seed), recipe)
+        judges = free(target, int(seed)) if options.judges == "free" else held_out(target)
+        one(options.data, options.results, target, method, int(seed), recipe, judges)
         return
-    keep_settings(options.results, {**recipe_of(options), "clicks": CLICKS, "objects": MOST_OBJECTS})
+    asked = {"judges": options.judges, "clicks": CLICKS, "objects": MOST_OBJECTS}
+    keep_settings(options.results, {**recipe_of(options), **asked})
     wanted = list(itertools.product(options.seeds, options.targets, options.methods))
     commands = {file_of(options.results, t, m, s): command(options, t, m, s) for s, t, m in wanted}
     if not run_parts(commands, threads=1, workers=options.workers):  # one thread each: they would wait for each other
@@ -88,6 +91,7 @@ def main() -> None:
     document = {
         "machine": machine(),
         "recipe": recipe_of(options),
+        "judges": options.judges,
         "summary": summary,
         "nas_lora_against": {
             method: {**against(summary, method), "same_images": paired(found, method)}
@@ -146,12 +150,14 @@ def command(options: argparse.Namespace, target: str, method: str, seed: int) ->
     call = [sys.executable, __file__, "--data", str(options.data), "--results", str(options.results)]
     for name in CHOSEN:
         call += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-    call += ["--adapter-lr", *options.adapter_lr]
+    call += ["--judges", options.judges, "--adapter-lr", *options.adapter_lr]
     return [*call, "--only", target, method, str(seed)]
 
 
-def one(data: Path, results: Path, target: str, method: str, seed: int, recipe: dict[str, Any]) -> None:
-    """Train one method on one target and keep how good it is on the held-out images."""
+def one(
+    data: Path, results: Path, target: str, method: str, seed: int, recipe: dict[str, Any], numbers: Sequence[int]
+) -> None:
+    """Train one method on one target and keep how good it is on the images of some numbers."""
     from naslora_trainer.base import load_base
     from naslora_trainer.evaluate import evaluate
     from naslora_trainer.examinee import Examinee
@@ -160,7 +166,7 @@ def one(data: Path, results: Path, target: str, method: str, seed: int, recipe: 
     from naslora_trainer.train import finetune
 
     reuse_freed_memory()
-    judges = read_pack(data, target, held_out(target))
+    judges = read_pack(data, target, numbers)
     result: dict[str, Any] = {"target": target, "method": method, "seed": seed}
     if method == "frozen":
         sam, learned = load_base(recipe["base"]), learned_prompts(recipe["base"])

@@ -27,6 +27,8 @@ def test_eight_images_train_and_none_of_them_is_held_out(packs: ModuleType, targ
     sets = [set(packs.labelled(target, seed)) for seed in (0, 1, 2)]
     assert all(len(chosen) == 8 and chosen <= there - set(packs.held_out(target)) for chosen in sets)
     assert len(set(map(frozenset, sets))) == 3 and set(packs.held_out(target)) < there
+    for seed, chosen in enumerate(sets):
+        assert set(packs.free(target, seed)) == there - chosen - set(packs.held_out(target))
     with pytest.raises(IndexError):
         packs.labelled(target, 3)
 
