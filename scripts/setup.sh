@@ -28,6 +28,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear "$venv"
 fi
 rm -f "$stamp"
-"$venv/bin/python" -m pip install -q torch torchvision
-"$venv/bin/python" -m pip install -q -e '.[all,testing]'
+# Python compiles what is imported, when it is; pip would compile all, of which most is never used.
+"$venv/bin/python" -m pip install -q --no-compile torch torchvision
+"$venv/bin/python" -m pip install -q --no-compile -e '.[all,testing]'
 echo "$wanted" >"$stamp"
