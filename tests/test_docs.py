@@ -103,6 +103,7 @@ def test_a_result_file_says_where_and_when(results: ModuleType, path: Path) -> N
 def test_a_mean_is_shown_with_its_spread_and_rows_without_a_file_are_named(results: ModuleType) -> None:
     document: dict = {"a": {"b": results.Spread(mean=0.5, spread=0.25)}, "runs": [{"seed": 2}, {"seed": 0}]}
     assert results.filled(document, "{b:.3f}", "a") == "0.500 ± 0.250"
+    assert results.filled(document, "{b:+.3f}", "a") == "+0.500 ± 0.250"
     with pytest.raises(KeyError):
         results.filled(document, "{c}", "a")
     machine = {"cpu": "X", "cores": 1, "load": 2, "python": "3.11", "date": "2026-01-02T03:04:05"}

@@ -15,10 +15,10 @@ ROLE = re.compile(r"\{result\}`(\S+) ([^`]*)`")
 
 
 class Spread(dict[str, float]):
-    """A mean with the spread around it: the format is that of either number."""
+    """A mean with the spread around it: the format is that of either number, a sign that of the mean."""
 
     def __format__(self, spec: str) -> str:
-        return f"{self['mean']:{spec}} ± {self['spread']:{spec}}"
+        return f"{self['mean']:{spec}} ± {self['spread']:{spec.lstrip('+')}}"
 
 
 def load(name: str) -> dict[str, Any]:
