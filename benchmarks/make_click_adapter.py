@@ -24,7 +24,7 @@ from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.data import TrainingImage, objects_of
 from naslora_trainer.native import reuse_freed_memory
 from naslora_trainer.train import finetune
-from packs import TARGETS, held_out, read_pack
+from packs import not_held_out, read_pack
 from painted import close_up, with_tree
 
 Images = Sequence[TrainingImage]
@@ -95,7 +95,7 @@ def many_kinds(nuclei: Images, lesions: Images, leaf: Images, go: int) -> list[T
 
 def read_free(data: Path, target: str) -> list[TrainingImage]:
     """Return the images of ``target`` that are not held out."""
-    return read_pack(data, target, set(range(TARGETS[target].images)) - set(held_out(target)))
+    return read_pack(data, target, not_held_out(target))
 
 
 def _number(image: TrainingImage) -> int:

@@ -59,6 +59,17 @@ def held_out(target: str) -> tuple[int, ...]:
     return TARGETS[target].held_out
 
 
+def not_held_out(target: str) -> set[int]:
+    """Return the numbers of the other images of a target.
+
+    Raises
+    ------
+    KeyError
+        There is no such target.
+    """
+    return set(range(TARGETS[target].images)) - set(held_out(target))
+
+
 def labelled(target: str, seed: int = 0) -> tuple[int, ...]:
     """Return the numbers of the 8 training images of a target, in ascending order.
 
@@ -79,10 +90,10 @@ def labelled(target: str, seed: int = 0) -> tuple[int, ...]:
     """
     found = TARGETS[target]
     wanted = [number + found.shifts[seed] for number in found.labelled]
-    free = set(range(found.images)) - set(found.held_out)
-    chosen = free.intersection(wanted)
+    usable = not_held_out(target)
+    chosen = usable.intersection(wanted)
     for number in sorted(set(wanted) - chosen):
-        chosen.add(min(free - chosen, key=lambda other: (abs(other - number), -other)))
+        chosen.add(min(usable - chosen, key=lambda other: (abs(other - number), -other)))
     return tuple(sorted(chosen))
 
 
@@ -94,8 +105,7 @@ def free(target: str, seed: int = 0) -> tuple[int, ...]:
     KeyError, IndexError
         There is no such target, or no such seed.
     """
-    taken = {*held_out(target), *labelled(target, seed)}
-    return tuple(number for number in range(TARGETS[target].images) if number not in taken)
+    return tuple(sorted(not_held_out(target) - set(labelled(target, seed))))
 
 
 def read_pack(data: Path, target: str, numbers: Collection[int] | None = None) -> list[TrainingImage]:

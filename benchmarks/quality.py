@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ RECIPE: dict[str, Any] = {
 }
 #: What of it can be chosen by an option of the same name, the same for all methods.
 CHOSEN = ("steps", "cell_sees")
+#: The images that judge, by target and seed.
+JUDGES: dict[str, Callable[[str, int], tuple[int, ...]]] = {
+    "held-out": lambda target, _: held_out(target),
+    "free": free,
+}
 
 
 def main() -> None:
@@ -67,7 +72,7 @@ def main() -> None:
         help="learning rate of the projections: of all, of a target, of a method, of both",
     )  # fmt: skip
     parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
-    parser.add_argument("--judges", default="held-out", choices=["held-out", "free"], help="the images that are asked")
+    parser.add_argument("--judges", default="held-out", choices=JUDGES, help="the images that are asked")
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
     )
@@ -75,10 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.only:
         target, method, seed = options.only
-        recipe = recipe_of(options)
-        recipe["adapter_lr"] = recipe["adapter_lr"][target].get(method)
-        judges = free(target, int(seed)) if options.judges == "free" else held_out(target)
-        one(options.data, options.results, target, method, int(seed), recipe, judges)
+        one(options, target, method, int(seed))
         return
     asked = {"judges": options.judges, "clicks": CLICKS, "objects": MOST_OBJECTS}
     keep_settings(options.results, {**recipe_of(options), **asked})
@@ -154,10 +156,8 @@ def command(options: argparse.Namespace, target: str, method: str, seed: int) ->
     return [*call, "--only", target, method, str(seed)]
 
 
-def one(
-    data: Path, results: Path, target: str, method: str, seed: int, recipe: dict[str, Any], numbers: Sequence[int]
-) -> None:
-    """Train one method on one target and keep how good it is on the images of some numbers."""
+def one(options: argparse.Namespace, target: str, method: str, seed: int) -> None:
+    """Train one method on one target and keep how good it is on the images that judge."""
     from naslora_trainer.base import load_base
     from naslora_trainer.evaluate import evaluate
     from naslora_trainer.examinee import Examinee
@@ -166,14 +166,16 @@ def one(
     from naslora_trainer.train import finetune
 
     reuse_freed_memory()
-    judges = read_pack(data, target, numbers)
+    recipe = recipe_of(options)
+    judges = read_pack(options.data, target, JUDGES[options.judges](target, seed))
     result: dict[str, Any] = {"target": target, "method": method, "seed": seed}
     if method == "frozen":
         sam, learned = load_base(recipe["base"]), learned_prompts(recipe["base"])
     else:
+        recipe["adapter_lr"] = recipe["adapter_lr"][target][method]
         config = FineTuneConfig.checked(method=method, seed=seed, cache_mb=0, shown_images=0, seed_head=False, **recipe)
-        images = read_pack(data, target, labelled(target, seed))
-        adapter = finetune(config, images, scratch=results / "features")
+        images = read_pack(options.data, target, labelled(target, seed))
+        adapter = finetune(config, images, scratch=options.results / "features")
         assert adapter is not None
         report = adapter.meta.report
         result |= {key: report[key] for key in ("validation", "better", "fold", "busy_s", "peak_mb")}
@@ -181,7 +183,7 @@ def one(
         sam, learned = build(recipe["base"], adapter), adapter.meta.prompts
     scores = evaluate(Examinee(sam, learned), judges, clicks=CLICKS, max_objects=MOST_OBJECTS)
     result |= {"objects": scores["objects"], **{name: float(find(scores)) for name, find in MEASURES.items()}}
-    write_json(file_of(results, target, method, seed), result)
+    write_json(file_of(options.results, target, method, seed), result)
 
 
 def summarise(runs: Sequence[dict[str, Any]], targets: Sequence[str], methods: Sequence[str]) -> dict[str, Any]:

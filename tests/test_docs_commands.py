@@ -120,9 +120,7 @@ def test_an_option_by_itself_is_that_of_a_command(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_benchmark_that_a_page_names_has_the_options_it_names(page: Path) -> None:
     for script, options in re.findall(r"(benchmarks/\w+\.py)([^`\n]*)", page.read_text(encoding="utf-8")):
-        source = (ROOT / script).read_text(encoding="utf-8") + (ROOT / "benchmarks/resume.py").read_text(
-            encoding="utf-8"
-        )
+        source = "".join((ROOT / file).read_text(encoding="utf-8") for file in (script, "benchmarks/resume.py"))
         assert not [option for option in OPTION.findall(options) if f'"{option}"' not in source], script
 
 

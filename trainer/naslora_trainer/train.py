@@ -275,7 +275,7 @@ class _FineTune:
         def calibrate() -> None:
             for image in self.feed.training_images():
                 self._check_stop_alone()
-                self.network.embed([(image, 0)])
+                self.network.encode(image)
 
         folds = consolidate(self.network.to_fold(), calibrate)
         self.unfolded = {
