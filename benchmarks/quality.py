@@ -50,9 +50,10 @@ RECIPE: dict[str, Any] = {
     "interpolate": False,
     "adapter_lr": 2e-3,
     "cell_sees": "window",
+    "settle_share": 0.3,
 }
 #: What of it can be chosen by an option of the same name, the same for all methods.
-CHOSEN = ("steps", "cell_sees")
+CHOSEN = ("steps", "cell_sees", "settle_share")
 #: The images that judge, by target and seed.
 JUDGES: dict[str, Callable[[str, int], tuple[int, ...]]] = {
     "held-out": lambda target, _: held_out(target),
@@ -72,6 +73,9 @@ def main() -> None:
         help="learning rate of the projections: of all, of a target, of a method, of both",
     )  # fmt: skip
     parser.add_argument("--cell-sees", default=RECIPE["cell_sees"], choices=["window", "map"])
+    parser.add_argument(
+        "--settle-share", type=float, default=RECIPE["settle_share"], help="0.4: nothing is folded, the branch is kept"
+    )
     parser.add_argument("--judges", default="held-out", choices=JUDGES, help="the images that are asked")
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 1)), help="processes of one thread each"
