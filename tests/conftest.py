@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
+import torch
 from hypothesis import settings
 
 from naslora_trainer.native import reuse_freed_memory
@@ -17,6 +18,9 @@ settings.load_profile("project")
 # As every process does that trains or answers.
 reuse_freed_memory()
 
+#: Of trainings in tests: what a person's has where the processor can; fixed, or two runs could differ by what a busy
+#: machine measured.
+PRECISION = "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
 #: Files whose tests take longest, so that with several processes no other one waits for them at the end.
 LONGEST = (
     "trainer/test_train.py", "trainer/test_checkpoint.py", "trainer/test_gradients.py", "trainer/test_seeds.py",
@@ -71,8 +75,6 @@ def config_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def adapter(base_sam: Sam) -> Adapter:
     """It shifts the mask decoder's answer so that every mask is another one."""
-    import torch
-
     from naslora_resources.registry import DEFAULT_MODEL
     from naslora_trainer.adapter import Adapter, AdapterMeta
     from naslora_trainer.base import fingerprint

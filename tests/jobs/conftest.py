@@ -14,6 +14,8 @@ from naslora_resources.samples import sample_folder
 from naslora_trainer.config import FineTuneConfig
 from naslora_trainer.images import list_images, read_image, read_labels
 
+from ..conftest import PRECISION
+
 NewRun = Callable[..., Path]
 
 
@@ -43,7 +45,7 @@ def new_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> NewRun:
             "method": "decoder-only",
             "steps": 5,
             "prompts_per_step": 1,
-            "precision": "float32",
+            "precision": PRECISION,
             "cache_mb": 0,
             "shown_images": 0,
             "interpolate": False,

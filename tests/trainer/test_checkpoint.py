@@ -15,6 +15,8 @@ from naslora_trainer.data import TrainingImage
 from naslora_trainer.errors import UserError
 from naslora_trainer.train import finetune
 
+from ..conftest import PRECISION
+
 
 def tiny(**values: Any) -> FineTuneConfig:
     settings = {
@@ -29,6 +31,12 @@ def tiny(**values: Any) -> FineTuneConfig:
         "cache_mb": 0,
     }
     return FineTuneConfig.checked(**settings | {"correction_share": 0.5, "precision": "float32"} | values)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All tests share the features of the frozen beginning, as a later training does."""
+    return tmp_path_factory.mktemp("features")
 
 
 class StopAfter:
@@ -46,15 +54,20 @@ class StopAfter:
 
 
 @pytest.mark.parametrize(
-    ("method", "steps", "stops"),
-    [("nas-lora", 10, (1, 5, 9)), ("conv-lora-experts", 5, (2,)), ("decoder-only", 5, (2,))],
+    ("method", "steps", "stops", "precision"),
+    [
+        ("nas-lora", 10, (1, 5, 9), "float32"),
+        ("conv-lora-experts", 5, (2,), PRECISION),
+        ("decoder-only", 5, (2,), PRECISION),
+    ],
     # 10 steps of nas-lora: warm-up to 2, search to 6, settle to 9, then the fold recovers.
 )
 def test_it_goes_on_bit_for_bit(
-    method: str, steps: int, stops: tuple[int, ...], nuclei: list[TrainingImage], tmp_path: Path
-) -> None:
-    features, path = tmp_path / "features", tmp_path / "checkpoint"
-    config = tiny(method=method, steps=steps, interpolate=method == "decoder-only")
+    method: str, steps: int, stops: tuple[int, ...], precision: str,
+    nuclei: list[TrainingImage], features: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    path = tmp_path / "checkpoint"
+    config = tiny(method=method, steps=steps, interpolate=method == "decoder-only", precision=precision)
     whole = finetune(config, nuclei, scratch=features)
     assert whole is not None
     for stop in stops:  # one run, interrupted again and again
@@ -72,9 +85,11 @@ def test_it_goes_on_bit_for_bit(
     assert again.meta.architecture == whole.meta.architecture
 
 
-def test_a_step_that_was_stopped_is_taken_anew_bit_for_bit(nuclei: list[TrainingImage], tmp_path: Path) -> None:
+def test_a_step_that_was_stopped_is_taken_anew_bit_for_bit(
+    nuclei: list[TrainingImage], features: Path, tmp_path: Path
+) -> None:
     """Stopped in the middle of a gradient."""
-    features, path, config = tmp_path / "features", tmp_path / "checkpoint", tiny(steps=6)
+    path, config = tmp_path / "checkpoint", tiny(steps=6)
     whole = finetune(config, nuclei, scratch=features)
     assert whole is not None
     pause, asked = StopAfter(2), iter(range(2))
@@ -89,15 +104,15 @@ def test_a_step_that_was_stopped_is_taken_anew_bit_for_bit(nuclei: list[Training
     assert again.id == whole.id and again.meta.architecture == whole.meta.architecture
 
 
-def test_checkpoints_are_written_while_it_trains(nuclei: list[TrainingImage], tmp_path: Path) -> None:
+def test_checkpoints_are_written_while_it_trains(nuclei: list[TrainingImage], features: Path, tmp_path: Path) -> None:
     path, seen = tmp_path / "checkpoint", []
-    config = tiny(method="decoder-only", steps=5, checkpoint_every=2)
+    config = tiny(method="decoder-only", steps=5, checkpoint_every=2, precision=PRECISION)
 
     def note(event: dict[str, Any]) -> None:
         if path.exists():
             seen.append(load_checkpoint(path, job_digest(config, nuclei[:1]))["step"])
 
-    assert finetune(config, nuclei[:1], note, checkpoint=path) is not None
+    assert finetune(config, nuclei[:1], note, scratch=features, checkpoint=path) is not None
     assert {2, 4} <= set(seen)
 
 

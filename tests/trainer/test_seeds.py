@@ -29,6 +29,8 @@ from naslora_trainer.seed_targets import RING, distances, seed_targets
 from naslora_trainer.seed_training import View, calibrate, classes_in, train_head
 from naslora_trainer.train import finetune
 
+from ..conftest import PRECISION
+
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)
 LABELS = hnp.arrays(np.int32, SHAPES, elements=st.integers(0, 4))
 
@@ -274,7 +276,7 @@ def test_a_fine_tune_that_was_stopped_gives_the_same_head(nuclei: list[TrainingI
         shown_images=0,
         interpolate=False,
         cache_mb=0,
-        precision="float32",
+        precision=PRECISION,
     )
     tune = partial(finetune, config, nuclei[:2], scratch=tmp_path / "features")
     path, stages = tmp_path / "checkpoint", []

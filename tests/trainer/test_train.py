@@ -25,9 +25,9 @@ from naslora_trainer.errors import UserError
 from naslora_trainer.merging import apply, merge
 from naslora_trainer.train import finetune as finetune_anew
 
+from ..conftest import PRECISION
+
 Tune = Callable[..., Adapter | None]
-#: Fixed, or two runs of a test could differ by what a busy machine measured.
-PRECISION = "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
 
 
 @pytest.fixture(scope="module")
